@@ -1,0 +1,1 @@
+"""Small technical kit without business meaning: errors, clock, ids, settings, tables, blobs."""

@@ -1,0 +1,51 @@
+"""Settings of one deployment, read once from the environment (prefix `HOLDFAST_`)."""
+
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MICROSOFT_AUTHORITY = "https://login.microsoftonline.com"
+MICROSOFT_GRAPH = "https://graph.microsoft.com"
+
+
+class Settings(BaseSettings):
+    """What differs between deployments. Defaults are Microsoft's public cloud."""
+
+    model_config = SettingsConfigDict(env_prefix="HOLDFAST_", frozen=True, extra="ignore")
+
+    storage_connection: SecretStr | None = None
+    """Connection string; only on one machine. In Azure the two URLs and the identity are used."""
+    blobs_url: str = ""
+    tables_url: str = ""
+    identity_client_id: str = ""
+    """Client id of the user-assigned managed identity."""
+    authority: str = MICROSOFT_AUTHORITY
+    graph: str = MICROSOFT_GRAPH
+    api_client_id: str = ""
+    """Audience of partner tokens: the client id of the Partner API registration."""
+    reader_client_id: str = ""
+    restorer_client_id: str = ""
+    onboarding_client_id: str = ""
+    """Public client used by the device-code sign-in."""
+    client_credential: Path | None = None
+    """PEM file with private key and certificate; only on one machine."""
+    public_url: str = "http://127.0.0.1:7071"
+    """How callers reach us; links in answers start with it."""
+    key_store: str = ""
+    """`file:<directory>` for the local software key store, or a Key Vault URL."""
+    regions: list[str] = Field(
+        default_factory=lambda: ["germanywestcentral", "westeurope", "uksouth", "eastus"]
+    )
+    """Storage regions a customer may be placed in (ONB-36)."""
+    consent_poll_seconds: float = 10
+    """Wait between two looks at a fresh consent's roles (M40)."""
+    consent_patience_seconds: float = 600
+    """How long roles may take to appear after a consent (M40)."""
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process; `settings.cache_clear()` after a change in tests."""
+    return Settings()

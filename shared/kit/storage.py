@@ -1,0 +1,79 @@
+"""Opens the storage clients of this process once: tables and blob containers."""
+
+import contextlib
+from functools import cached_property
+from typing import Any
+
+from shared.kit.blobs import AzureBlobs
+from shared.kit.config import Settings
+from shared.kit.tables import Tables
+
+# One Put Blob carries a whole pack or record (at most 64 MiB), so a blob is one transaction.
+SINGLE_TRANSFER_BYTES = 64 * 1024 * 1024 + 65_536
+
+
+class Storage:
+    """Lazy clients over one account; `close()` ends their connections."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._closing: list[object] = []
+
+    @cached_property
+    def tables(self) -> Tables:
+        """All tables."""
+        from azure.data.tables.aio import TableServiceClient
+
+        if self._settings.storage_connection:
+            service = TableServiceClient.from_connection_string(
+                self._settings.storage_connection.get_secret_value()
+            )
+        else:
+            service = TableServiceClient(
+                endpoint=self._settings.tables_url, credential=self._credential
+            )
+        self._closing.append(service)
+        return Tables(service)
+
+    async def container(self, name: str, *, create: bool = False) -> AzureBlobs:
+        """One blob container; created first when `create` and missing."""
+        from azure.core.exceptions import ResourceExistsError
+
+        client = self._blobs.get_container_client(name)
+        if create:
+            with contextlib.suppress(ResourceExistsError):
+                await client.create_container()
+        return AzureBlobs(client)
+
+    async def close(self) -> None:
+        """Close every client opened so far."""
+        for client in reversed(self._closing):
+            await client.close()  # type: ignore[attr-defined]
+        self._closing.clear()
+
+    @cached_property
+    def _blobs(self):  # type: ignore[no-untyped-def]
+        from azure.storage.blob.aio import BlobServiceClient
+
+        sizes: dict[str, Any] = {
+            "max_single_put_size": SINGLE_TRANSFER_BYTES,
+            "max_single_get_size": SINGLE_TRANSFER_BYTES,
+        }
+        if self._settings.storage_connection:
+            service = BlobServiceClient.from_connection_string(
+                self._settings.storage_connection.get_secret_value(), **sizes
+            )
+        else:
+            service = BlobServiceClient(
+                self._settings.blobs_url, credential=self._credential, **sizes
+            )
+        self._closing.append(service)
+        return service
+
+    @cached_property
+    def _credential(self):  # type: ignore[no-untyped-def]
+        from azure.identity.aio import ManagedIdentityCredential
+
+        credential = ManagedIdentityCredential(client_id=self._settings.identity_client_id or None)
+        self._closing.append(credential)
+        return credential

@@ -1,0 +1,1 @@
+"""One machine: everything that runs Holdfast without an Azure account; never deployed."""

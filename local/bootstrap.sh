@@ -66,7 +66,7 @@ if [ $moved = yes ] || ! is_python $python; then
 fi
 rm -f $stamp
 echo "setup: installing Python packages (hashes checked)"
-$python -m pip install --quiet --disable-pip-version-check --no-input \
+$python -m pip install -qq --disable-pip-version-check --no-input \
     --require-hashes --requirement requirements-dev.txt
 echo "setup: installing Azurite"
 $python -m local.node npm ci --prefix local --ignore-scripts --no-audit --no-fund --loglevel=error

@@ -1,0 +1,5 @@
+"""The vault format, bytes in and bytes out: what a stranger needs to read a vault, and nothing else.
+
+Imports the standard library, `cryptography` and `zstandard` only. The text of the format is
+docs/vault-format.md; rule numbers (V1...) are its rule numbers.
+"""

@@ -1,0 +1,106 @@
+"""Packs: many entries and their table in one blob named by its hash (section 6.3)."""
+
+import os
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from shared.vault.format.chunks import ChunkCipher
+from shared.vault.format.errors import Damaged
+from shared.vault.format.frames import PACK, TOC, FrameCipher, clear_header, parse_header, salt_of
+from shared.vault.format.primitives import b64u, sha
+
+TARGET = 32 << 20
+MAX_PACK = 64 << 20
+_RECORD = struct.Struct(">32sIIIB")
+_END = b"HFP1"
+_FIXED = 8
+
+
+class Entry(NamedTuple):
+    """One line of a pack's table."""
+
+    digest: bytes
+    offset: int
+    length: int
+    plain: int
+    codec: int
+
+
+class PackWriter:
+    """Collects entries in memory until the pack is full."""
+
+    def __init__(self, repo: str, oid: str) -> None:
+        self._repo, self._oid, self._salt = repo, oid, os.urandom(32)
+        header = {"repo": repo, "oid": oid, "domain": "object", "salt": b64u(self._salt)}
+        self._data = bytearray(clear_header(PACK, header))
+        self._toc = bytearray()
+        self.count = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes so far, without the table."""
+        return len(self._data)
+
+    @property
+    def full(self) -> bool:
+        """Whether the target size is reached."""
+        return len(self._data) >= TARGET
+
+    def add(self, digest: bytes, entry: bytes, plain: int, codec: int) -> tuple[int, int]:
+        """(offset, length) of the entry inside the pack."""
+        offset = len(self._data)
+        self._data += entry
+        self._toc += _RECORD.pack(digest, offset, len(entry), plain, codec)
+        self.count += 1
+        return offset, len(entry)
+
+    def finish(self, k_chunk: bytes) -> tuple[bytes, bytes]:
+        """(name hash, blob); V19."""
+        cipher = FrameCipher(k_chunk, TOC, self._salt, PACK, self._repo, self._oid)
+        toc = cipher.seal(0, bytes(self._toc))
+        self._data += toc
+        self._data += len(toc).to_bytes(4) + _END
+        blob = bytes(self._data)
+        self._data = bytearray()
+        return sha(blob), blob
+
+
+def read_toc(blob: bytes, k_chunk: bytes) -> list[Entry]:
+    """The table of a pack; `Damaged` unless it covers the entries without gap or overlap (V20)."""
+    header, start = parse_header(blob, PACK)
+    if blob[-4:] != _END or len(blob) < start + _FIXED:
+        raise Damaged("a pack without its end")
+    length = int.from_bytes(blob[-_FIXED:-4])
+    end = len(blob) - _FIXED - length
+    if end < start:
+        raise Damaged("a pack's table is longer than the pack")
+    cipher = FrameCipher(k_chunk, TOC, salt_of(header), PACK, header["repo"], header["oid"])
+    plain = cipher.open(0, blob[end : len(blob) - _FIXED])
+    try:
+        entries = [Entry(*fields) for fields in _RECORD.iter_unpack(plain)]
+    except struct.error as wrong:
+        raise Damaged("a pack's table has a broken record") from wrong
+    at = start
+    for entry in entries:
+        if entry.offset != at or entry.length == 0:
+            raise Damaged("a pack's table has gaps or overlaps")
+        at += entry.length
+    if at != end:
+        raise Damaged("a pack's table does not reach its end")
+    return entries
+
+
+def check_pack(blob: bytes, name: str, cipher: ChunkCipher, k_chunk: bytes) -> Iterator[Entry]:
+    """Verify everything that the object's key can verify; yields entries as they pass (V19, V20)."""
+    if sha(blob).hex() != name:
+        raise Damaged("a pack's name is not the hash of its bytes")
+    for entry in read_toc(blob, k_chunk):
+        cipher.open(
+            memoryview(blob)[entry.offset : entry.offset + entry.length],
+            entry.digest,
+            entry.codec,
+            entry.plain,
+            lambda place: blob[place.offset : place.offset + place.length],
+        )
+        yield entry

@@ -1,7 +1,7 @@
 """Every refusal of Microsoft 365 that a caller has to tell apart.
 
-`code` and `status` are those of our own API, as for every `HoldfastError`; what Microsoft said is in
-`graph_code`, `graph_status` and `request_id`.
+`code` and `status` are those of our own API, as for every `HoldfastError`; what Microsoft said is
+in `graph_code`, `graph_status` and `request_id`.
 """
 
 from datetime import datetime
@@ -39,7 +39,7 @@ class ItemFailed(GraphError):
 
     @property
     def reason(self) -> str:
-        """The key under which failures are counted, e.g. `500/UnknownError` (vault.md section 11)."""
+        """The key failures are counted under, e.g. `500/UnknownError` (vault.md section 11)."""
         return f"{self.graph_status}/{self.graph_code}"
 
 

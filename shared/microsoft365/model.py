@@ -102,9 +102,7 @@ class Workload(Protocol):
         """How many fetches are worth starting at once."""
         ...
 
-    def changes(
-        self, cursors: Mapping[str, Cursor], done: AbstractSet[str]
-    ) -> AsyncIterator[Page]:
+    def changes(self, cursors: Mapping[str, Cursor], done: AbstractSet[str]) -> AsyncIterator[Page]:
         """Pages of all containers not in `done`, going on from `cursors`; raises as README says."""
         ...
 

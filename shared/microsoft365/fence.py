@@ -1,0 +1,212 @@
+"""Spend before being told to stop: fences, buckets and places in flight, one lane per scope.
+
+A scope is what Microsoft throttles together (M28): a mailbox, a tenant's SharePoint, a tenant's
+directory. No call of a scope starts inside its fence, and waiting is not an attempt (M29).
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import msgspec
+
+from shared.kit.clock import Clock
+from shared.microsoft365.errors import SliceOver
+from shared.microsoft365.quotas import Quotas, identity_band, share_point_band
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class Allowance(Protocol):
+    """A budget that refills with time; times are aware datetimes."""
+
+    def delay_s(self, now: datetime, cost: int) -> float:
+        """Seconds until `cost` may be spent; 0 = now."""
+        ...
+
+    def take(self, now: datetime, cost: int) -> None:
+        """Spend `cost` (only after `delay_s` said 0)."""
+        ...
+
+
+class TokenBucket:
+    """`per_second` flow with a burst: in any window of w seconds at most burst + w * per_second."""
+
+    def __init__(self, per_second: float, burst: float) -> None:
+        self._per_second, self._burst = per_second, burst
+        self._level = burst
+        self._at: datetime | None = None
+
+    def _refill(self, now: datetime) -> None:
+        if self._at is not None and now > self._at:
+            gained = (now - self._at).total_seconds() * self._per_second
+            self._level = min(self._burst, self._level + gained)
+        self._at = now
+
+    def delay_s(self, now: datetime, cost: int) -> float:
+        """Seconds until `cost` tokens are there."""
+        self._refill(now)
+        return max(0.0, (cost - self._level) / self._per_second)
+
+    def take(self, now: datetime, cost: int) -> None:
+        """Remove `cost` tokens."""
+        self._refill(now)
+        self._level -= cost
+
+
+class Window:
+    """At most `limit` units in any `seconds`: a sliding window, so no burst ever breaks the quota."""
+
+    def __init__(self, limit: int, seconds: float) -> None:
+        self._limit, self._length = limit, timedelta(seconds=seconds)
+        self._spent: deque[tuple[datetime, int]] = deque()
+        self._sum = 0
+
+    def _forget(self, now: datetime) -> None:
+        while self._spent and self._spent[0][0] <= now - self._length:
+            self._sum -= self._spent.popleft()[1]
+
+    def delay_s(self, now: datetime, cost: int) -> float:
+        """Seconds until enough old spending has left the window."""
+        self._forget(now)
+        missing = self._sum + min(cost, self._limit) - self._limit
+        for at, units in self._spent:
+            if missing <= 0:
+                break
+            missing -= units
+            if missing <= 0:
+                return (at + self._length - now).total_seconds()
+        return 0.0
+
+    def take(self, now: datetime, cost: int) -> None:
+        """Record `cost` units as spent now."""
+        self._spent.append((now, cost))
+        self._sum += cost
+
+
+class Waited(msgspec.Struct):
+    """Seconds spent waiting for a turn."""
+
+    seconds: float = 0.0
+
+
+class Lane:
+    """Admission to one scope: fence, allowance, and at most `in_flight` calls at once."""
+
+    def __init__(
+        self,
+        allowance: Allowance | None,
+        in_flight: int | None,
+        clock: Clock,
+        sleep: Sleep,
+        parent: "Lane | None" = None,
+    ) -> None:
+        self._allowance = allowance
+        self._places = asyncio.Semaphore(in_flight) if in_flight else None
+        self._clock, self._sleep = clock, sleep
+        self._parent = parent
+        self._fence: datetime | None = None
+        self.blind_refusals = 0
+        """Throttling answers without a hint in a row; a good answer sets it back."""
+
+    def raise_fence(self, seconds: float) -> None:
+        """Keep every call of this scope back for `seconds` from now; never shortens a fence."""
+        until = self._clock.now() + timedelta(seconds=seconds)
+        if self._fence is None or until > self._fence:
+            self._fence = until
+
+    def _delay_s(self, now: datetime, cost: int) -> float:
+        wait = self._allowance.delay_s(now, cost) if self._allowance else 0.0
+        lane: Lane | None = self
+        while lane is not None:
+            if lane._fence is not None:
+                wait = max(wait, (lane._fence - now).total_seconds())
+            lane = lane._parent
+        return wait
+
+    @asynccontextmanager
+    async def turn(self, cost: int, deadline: datetime | None) -> AsyncIterator[Waited]:
+        """Hold a place in the scope while a call runs.
+
+        Yields how long it had to wait. SliceOver when the wait would end after `deadline`.
+        """
+        asked = self._clock.now()
+        if self._places:
+            await self._places.acquire()
+        try:
+            while True:
+                now = self._clock.now()
+                wait = self._delay_s(now, cost)
+                ready = now + timedelta(seconds=wait)
+                if deadline is not None and ready >= deadline:
+                    raise SliceOver(ready)
+                if wait <= 0:
+                    break
+                await self._sleep(wait)
+            if self._allowance:
+                self._allowance.take(now, cost)
+            yield Waited((now - asked).total_seconds())
+        finally:
+            if self._places:
+                self._places.release()
+
+
+class Lanes:
+    """The lanes of one process, found by scope: slices of one scope in a process share them."""
+
+    def __init__(self, quotas: Quotas, clock: Clock, sleep: Sleep) -> None:
+        self._quotas, self._clock, self._sleep = quotas, clock, sleep
+        self._lanes: dict[tuple[str, ...], Lane] = {}
+
+    def app(self, client_id: str) -> Lane:
+        """The application as a whole, over all tenants (M24): only a fence."""
+        return self._found(("app", client_id), None, None, None)
+
+    def mailbox(self, client_id: str, tenant_id: str, user_id: str) -> Lane:
+        """One mailbox: 4 in flight and 16 requests a second (M26)."""
+        quota = self._quotas.mailbox
+        return self._found(
+            ("mailbox", client_id, tenant_id, user_id),
+            lambda: TokenBucket(quota.per_second, quota.burst),
+            quota.in_flight,
+            self.app(client_id),
+        )
+
+    def share_point(self, client_id: str, tenant_id: str, seats: int) -> Lane:
+        """A tenant's SharePoint and OneDrive: resource units of its band (M26)."""
+        quota = self._quotas.share_point
+        limit = int(share_point_band(self._quotas, seats).per_minute * quota.share)
+        return self._found(
+            ("share_point", client_id, tenant_id),
+            lambda: Window(limit, quota.window_seconds),
+            None,
+            self.app(client_id),
+        )
+
+    def identity(self, client_id: str, tenant_id: str, seats: int) -> Lane:
+        """A tenant's directory."""
+        quota = self._quotas.identity
+        limit = int(identity_band(self._quotas, seats).units * quota.share)
+        return self._found(
+            ("identity", client_id, tenant_id),
+            lambda: Window(limit, quota.window_seconds),
+            None,
+            self.app(client_id),
+        )
+
+    def _found(
+        self,
+        key: tuple[str, ...],
+        allowance: Callable[[], Allowance] | None,
+        in_flight: int | None,
+        parent: Lane | None,
+    ) -> Lane:
+        lane = self._lanes.get(key)
+        if lane is None:
+            made = allowance() if allowance else None
+            lane = Lane(made, in_flight, self._clock, self._sleep, parent)
+            self._lanes[key] = lane
+        return lane

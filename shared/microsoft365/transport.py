@@ -1,0 +1,355 @@
+"""The one place that sends requests to Microsoft 365 and the only one that repeats them (M31).
+
+Every call takes a turn in the lane of its scope, is charged to the slice's budget and counted;
+refusals climb the ladder of section 7.3. Above this module nothing retries.
+"""
+
+import logging
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import TypeVar
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from shared.kit.config import Settings
+from shared.microsoft365 import faults
+from shared.microsoft365.answers import read_answer
+from shared.microsoft365.continuation import Continuation
+from shared.microsoft365.errors import (
+    ConsentLost,
+    ContainerGone,
+    GraphError,
+    ItemFailed,
+    ItemSkipped,
+    ObjectUnavailable,
+    Resync,
+    SliceOver,
+)
+from shared.microsoft365.faults import Answer, Asked, Verdict
+from shared.microsoft365.fence import Lane
+from shared.microsoft365.model import Budget, GraphUse
+from shared.microsoft365.tokens import AppToken, TokenSource
+from shared.microsoft365.wire import Wire, default_wire
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+# SharePoint prioritises traffic that names its maker (section 2).
+PRODUCT = "ISV|Holdfast|Holdfast/0.1"
+# A page may take Exchange long to build; a stream only has to keep flowing.
+PAGE_TIMEOUT = aiohttp.ClientTimeout(total=180, sock_connect=20)
+STREAM_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=20, sock_read=90)
+# New bytes after which a broken stream counts as healthy again.
+PROGRESS_BYTES = 1024 * 1024
+CHUNK_BYTES = 256 * 1024
+NETWORK_ERRORS = (aiohttp.ClientError, TimeoutError, ConnectionError)
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """One question to Microsoft 365. `replay` says that sending it twice does no harm (M30)."""
+
+    method: str = "GET"
+    url: str
+    lane: Lane
+    ru: int = 0
+    asked: Asked = Asked()
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    body: bytes | None = None
+    signed: bool = True
+    replay: bool = True
+    streamed: bool = False
+    accept: frozenset[int] = frozenset()
+    """Refusals the caller wants to see as a reply instead of an error."""
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """A good (or accepted) answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class _Ladder(msgspec.Struct):
+    """How often one call was repeated, by class of fault."""
+
+    transient: int = 0
+    quirk: int = 0
+    dead_url: int = 0
+    refreshed: bool = False
+    token: AppToken | None = None
+
+
+class _DeadUrl(Exception):
+    """The pre-authorised URL no longer works."""
+
+
+class _Unsure(Exception):
+    """A write that must not happen twice was cut off: it may have happened."""
+
+    def __init__(self, failure: ItemFailed) -> None:
+        super().__init__()
+        self.failure = failure
+
+
+class GraphTransport:
+    """Requests of one slice in one tenant as one of our applications.
+
+    `use` accounts for everything sent. Raises the errors of README.md; SliceOver before a call
+    that the budget no longer allows.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        tokens: TokenSource,
+        tenant_id: str,
+        budget: Budget,
+        *,
+        client_id: str | None = None,
+        wire: Wire | None = None,
+        seats: int = 0,
+    ) -> None:
+        self.base = settings.graph.rstrip("/") + "/v1.0"
+        self.use = GraphUse()
+        self.wire = wire or default_wire()
+        self.tenant_id = tenant_id
+        self._tokens = tokens
+        self._client_id = client_id or settings.reader_client_id
+        self._budget = budget
+        self._seats = seats
+
+    def mailbox(self, user_id: str) -> Lane:
+        """The lane of one mailbox."""
+        return self.wire.lanes.mailbox(self._client_id, self.tenant_id, user_id)
+
+    def share_point(self) -> Lane:
+        """The lane of the tenant's SharePoint and OneDrive."""
+        return self.wire.lanes.share_point(self._client_id, self.tenant_id, self._seats)
+
+    def identity(self) -> Lane:
+        """The lane of the tenant's directory."""
+        return self.wire.lanes.identity(self._client_id, self.tenant_id, self._seats)
+
+    async def get(self, call: Call, decoder: "msgspec.json.Decoder[T]") -> T:
+        """A JSON answer as a typed struct; a body that is cut short counts as transient."""
+        ladder = _Ladder()
+        while True:
+            reply = await self._reply(call, ladder)
+            try:
+                return decoder.decode(reply.body)
+            except msgspec.ValidationError as error:
+                raise ItemFailed("UnexpectedAnswer", reply.status) from error
+            except msgspec.DecodeError:
+                await self._climb(call, ladder, Verdict("transient"), _broken("TruncatedBody"))
+
+    async def send(
+        self, call: Call, settle: Callable[[], Awaitable[Reply | None]] | None = None
+    ) -> Reply:
+        """Any call whose body is small.
+
+        A write that must not happen twice (`replay` False) is repeated only through `settle`: it
+        looks whether the write has happened after all and returns its result, or None (M30).
+        """
+        return await self._reply(call, _Ladder(), settle)
+
+    async def stream(
+        self,
+        call: Call,
+        *,
+        renew: Callable[[], Awaitable[str]] | None = None,
+        size: int | None = None,
+    ) -> AsyncIterator[bytes]:
+        """The bytes of an answer; goes on where a broken connection stopped.
+
+        `renew` gives a new pre-authorised URL when the old one died (M8). `size` is what was
+        listed: it unmasks a short body when the answer declares no length.
+        """
+        ladder, healthy_at = _Ladder(), 0
+        body = Continuation(size)
+        while True:
+            part = msgspec.structs.replace(
+                call, streamed=True, headers={**call.headers, **body.headers()}
+            )
+            try:
+                async with self._answered(part, ladder) as response:
+                    body.starts(response)
+                    async for chunk in response.content.iter_chunked(CHUNK_BYTES):
+                        fresh = body.takes(chunk)
+                        if fresh:
+                            yield fresh
+                    body.ends()
+                    return
+            except _DeadUrl:
+                if renew is None:
+                    raise ItemFailed("DeadDownloadUrl", 403) from None
+                call = msgspec.structs.replace(call, url=await renew())
+            except NETWORK_ERRORS as error:
+                log.info("stream broke after %d bytes: %s", body.got, type(error).__name__)
+                if body.got - healthy_at >= PROGRESS_BYTES:
+                    ladder.transient, healthy_at = 0, body.got
+                await self._climb(call, ladder, Verdict("transient"), _broken("TruncatedBody"))
+
+    async def _reply(
+        self,
+        call: Call,
+        ladder: _Ladder,
+        settle: Callable[[], Awaitable[Reply | None]] | None = None,
+    ) -> Reply:
+        while True:
+            try:
+                async with self._answered(call, ladder) as response:
+                    try:
+                        body = await response.read()
+                    except NETWORK_ERRORS:
+                        broken = _broken("TruncatedBody")
+                    else:
+                        return Reply(response.status, response.headers, body)
+                await self._climb(call, ladder, Verdict("transient"), broken)
+            except _Unsure as unsure:
+                if settle is None:
+                    raise unsure.failure from None
+                done = await settle()
+                if done is not None:
+                    return done
+            except _DeadUrl:
+                raise ItemFailed("DeadUrl", 404) from None
+
+    @asynccontextmanager
+    async def _answered(self, call: Call, ladder: _Ladder) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A good answer, after as many repetitions as the ladder allows."""
+        while True:
+            async with AsyncExitStack() as stack:
+                headers = await self._headers(call, ladder)
+                waited = await stack.enter_async_context(
+                    call.lane.turn(max(1, call.ru), self._budget.deadline)
+                )
+                self._charge(call, waited.seconds)
+                try:
+                    response = await stack.enter_async_context(self._request(call, headers))
+                    answer = await self._refusal(call, response)
+                except NETWORK_ERRORS as error:
+                    answer = _broken(type(error).__name__)
+                if answer is None:
+                    call.lane.blind_refusals = 0
+                    yield response
+                    return
+            await self._climb(call, ladder, _verdict(call, answer), answer)
+
+    def _request(
+        self, call: Call, headers: dict[str, str]
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        # encoded=True: links are opaque and followed byte for byte (section 1).
+        return self.wire.session.request(
+            call.method,
+            URL(call.url, encoded=True),
+            headers=headers,
+            data=call.body,
+            timeout=STREAM_TIMEOUT if call.streamed else PAGE_TIMEOUT,
+        )
+
+    async def _refusal(self, call: Call, response: aiohttp.ClientResponse) -> Answer | None:
+        if response.ok or response.status in call.accept:
+            return None
+        answer = await read_answer(response, self.wire.clock.now())
+        log.info(
+            "%s about %s: %d %s, request %s",
+            call.method, call.asked.about, answer.status, answer.code, answer.request_id,
+        )  # fmt: skip
+        return answer
+
+    def _charge(self, call: Call, waited_s: float) -> None:
+        use, budget = self.use, self._budget
+        use.waited_s += waited_s
+        spent_requests = budget.requests is not None and use.requests >= budget.requests
+        spent_units = budget.ru is not None and use.ru + call.ru > budget.ru
+        if spent_requests or spent_units:
+            raise SliceOver(self.wire.clock.now())
+        use.requests += 1
+        use.ru += call.ru
+
+    async def _headers(self, call: Call, ladder: _Ladder) -> dict[str, str]:
+        headers = {
+            "User-Agent": PRODUCT,
+            "client-request-id": str(uuid.uuid4()),
+            "return-client-request-id": "true",
+            **call.headers,
+        }
+        if call.signed:
+            ladder.token = await self._tokens.get(self.tenant_id, self._client_id)
+            headers["Authorization"] = f"Bearer {ladder.token.token}"
+        return headers
+
+    async def _climb(self, call: Call, ladder: _Ladder, verdict: Verdict, answer: Answer) -> None:
+        """Wait, prepare the next try, or raise what ends the call."""
+        failure = ItemFailed(answer.code or "UnknownError", answer.status, answer.request_id)
+        match verdict.kind:
+            case "throttled":
+                self._raise_fence(call, verdict)
+            case "transient":
+                ladder.transient += 1
+                if ladder.transient > faults.TRANSIENT_RETRIES:
+                    raise failure
+                await self._pause(ladder.transient)
+                if not call.replay:
+                    raise _Unsure(failure)
+            case "quirk":
+                ladder.quirk += 1
+                if ladder.quirk > faults.QUIRK_RETRIES:
+                    raise failure
+                await self._pause(ladder.quirk)
+            case "expired_token":
+                if ladder.refreshed or ladder.token is None:
+                    raise ConsentLost("revoked")
+                ladder.refreshed = True
+                await self._tokens.renew(self.tenant_id, self._client_id, ladder.token)
+            case "dead_url":
+                ladder.dead_url += 1
+                raise _DeadUrl if ladder.dead_url <= faults.DEAD_URL_RETRIES else failure
+            case _:
+                raise _ending(verdict, answer, failure)
+
+    def _raise_fence(self, call: Call, verdict: Verdict) -> None:
+        self.use.throttled += 1
+        lane = call.lane
+        if verdict.cause == "app":
+            lane = self.wire.lanes.app(self._client_id)
+        seconds = verdict.wait_s
+        if seconds is None:
+            seconds = faults.blind_fence_s(lane.blind_refusals)
+            lane.blind_refusals += 1
+        # Up to 10 % more, so that the waiters of several workers do not come back as one (M28).
+        lane.raise_fence(seconds * (1 + 0.1 * self.wire.dice()))
+
+    async def _pause(self, tries: int) -> None:
+        seconds = faults.transient_wait_s(tries, self.wire.dice())
+        self.use.waited_s += seconds
+        await self.wire.sleep(seconds)
+
+
+def _verdict(call: Call, answer: Answer) -> Verdict:
+    return Verdict("transient") if answer.status == 0 else faults.classify(call.asked, answer)
+
+
+def _broken(code: str) -> Answer:
+    """A fault of the network, before or inside an answer."""
+    return Answer(status=0, code=code)
+
+
+def _ending(verdict: Verdict, answer: Answer, failure: ItemFailed) -> GraphError:
+    match verdict.kind:
+        case "resync":
+            return Resync(verdict.location)
+        case "container_gone":
+            return ContainerGone()
+        case "skip":
+            return ItemSkipped(verdict.cause, answer.request_id)
+        case "object":
+            return ObjectUnavailable(verdict.cause, answer.request_id)
+        case "consent":
+            return ConsentLost(verdict.cause)
+        case _:
+            return failure

@@ -1,0 +1,166 @@
+"""Every refusal leaves as a problem document (RFC 9457) with a stable code."""
+
+import logging
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import Field
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from shared.kit.api_model import ApiModel
+from shared.kit.errors import HoldfastError, Invalid
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+# pydantic's kinds of error that callers are told in our words.
+_WORDS = {
+    "extra_forbidden": "This member is unknown here.",
+    "missing": "This member is required.",
+}
+
+
+class FieldError(ApiModel):
+    """One wrong place in the request."""
+
+    pointer: str = Field(description="JSON pointer into the body, or #/query/name")
+    detail: str
+
+
+class Problem(ApiModel):
+    """A problem document: branch on `code`, show `detail`."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    trace_id: str
+    errors: list[FieldError] = []
+
+
+def trace_id(request: Request) -> str:
+    """The caller's W3C trace id, or a new one: the same for the whole request."""
+    known: str | None = getattr(request.state, "trace_id", None)
+    if known is None:
+        match = _TRACEPARENT.fullmatch(request.headers.get("traceparent", ""))
+        known = match[1] if match else uuid.uuid4().hex
+        request.state.trace_id = known
+    return known
+
+
+def answer(
+    request: Request,
+    refused: HoldfastError,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """The problem document of a refusal."""
+    trace = trace_id(request)
+    body: dict[str, Any] = {
+        **refused.extra,
+        "type": f"urn:holdfast:problem:{refused.code.lower().replace('_', '-')}",
+        "title": refused.title,
+        "status": refused.status,
+        "detail": refused.detail,
+        "instance": request.url.path,
+        "code": refused.code,
+        "traceId": trace,
+    }
+    if refused.errors:
+        body["errors"] = refused.errors
+    sent = {"X-Error-Code": refused.code, **(headers or {})}
+    retry = refused.extra.get("retryAfter")
+    if retry is not None:
+        sent["Retry-After"] = str(retry)
+    if refused.status == HTTPStatus.UNAUTHORIZED:
+        sent["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(body, refused.status, headers=sent, media_type=MEDIA_TYPE)
+
+
+def pointer(location: Sequence[str | int]) -> str:
+    """The JSON pointer of a validation error's place (RFC 6901)."""
+    where, *rest = location or ("body",)
+    parts = [str(part).replace("~", "~0").replace("/", "~1") for part in rest]
+    root = "" if where == "body" else f"/{where}"
+    return "#" + root + "".join(f"/{part}" for part in parts)
+
+
+def invalid(errors: Sequence[Mapping[str, Any]]) -> Invalid:
+    """One refusal that names every wrong field."""
+    fields = []
+    for error in errors:
+        if error["type"] == "json_invalid":
+            fields.append({"pointer": "#", "detail": "The body is not valid JSON."})
+            continue
+        text = _WORDS.get(error["type"], error["msg"].removeprefix("Value error, "))
+        fields.append({"pointer": pointer(error["loc"]), "detail": text})
+    named = ", ".join(sorted({field["pointer"] for field in fields}))
+    refused = Invalid(f"Correct these fields: {named}.")
+    refused.errors = fields
+    return refused
+
+
+def install(api: FastAPI) -> None:
+    """Answer every exception of the app with a problem document."""
+
+    async def refused(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HoldfastError)
+        if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            log.error("%s %s: %s", trace_id(request), error.code, error.detail, exc_info=error)
+        return answer(request, error)
+
+    async def wrong_fields(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        return answer(request, invalid(error.errors()))
+
+    async def http(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        return answer(request, _of_status(error), error.headers)
+
+    api.add_exception_handler(HoldfastError, refused)
+    api.add_exception_handler(RequestValidationError, wrong_fields)
+    api.add_exception_handler(HTTPException, http)
+    api.add_middleware(_NothingEscapes)
+
+
+class _NothingEscapes:
+    """Turns an exception nobody expected into a problem document.
+
+    Starlette's own last handler raises again after answering; the Functions worker would then
+    drop the answer and send an empty 500 (functions-facts.md 2.3).
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            await self._app(scope, receive, send)
+        except Exception:  # the last net: logged with its trace, answered as a problem
+            request = Request(scope)
+            log.exception("%s unexpected", trace_id(request))
+            refused = HoldfastError("Name this traceId to support; nothing here is your fault.")
+            await answer(request, refused)(scope, receive, send)
+
+
+def _of_status(error: HTTPException) -> HoldfastError:
+    status = HTTPStatus(error.status_code)
+
+    class Plain(HoldfastError):
+        code = status.name
+        title = status.phrase
+
+    Plain.status = error.status_code
+    return Plain(str(error.detail) if error.detail else status.phrase)

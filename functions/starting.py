@@ -1,0 +1,42 @@
+"""Starting and signalling processes by their deterministic instance ids."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from azure.durable_functions import DurableFunctionsClient
+
+
+async def start(
+    client: "DurableFunctionsClient", orchestrator: str, instance_id: str, given: dict[str, Any]
+) -> None:
+    """Start if absent: an instance that exists already, running or ended, is success.
+
+    functions-facts.md 7.2: a second start of one id is answered ALREADY_EXISTS.
+    """
+    import grpc
+
+    try:
+        await client.schedule_new_orchestration(orchestrator, input=given, instance_id=instance_id)
+    except grpc.RpcError as refused:
+        if _status(refused) is not grpc.StatusCode.ALREADY_EXISTS:
+            raise
+
+
+async def signal(
+    client: "DurableFunctionsClient", instance_id: str, event: str, data: dict[str, Any]
+) -> bool:
+    """Raise an external event; False when there is no such instance (never started, purged)."""
+    import grpc
+
+    try:
+        await client.raise_orchestration_event(instance_id, event, data=data)
+    except grpc.RpcError as refused:
+        if _status(refused) is grpc.StatusCode.NOT_FOUND:
+            return False
+        raise
+    return True
+
+
+def _status(refused: Any) -> Any:
+    # grpc.RpcError promises no methods; the errors grpc really raises are calls that have them.
+    return refused.code() if callable(getattr(refused, "code", None)) else None

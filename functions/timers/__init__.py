@@ -1,0 +1,1 @@
+"""Clocks of a few lines: list what is due and start one process each."""

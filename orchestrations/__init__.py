@@ -1,0 +1,1 @@
+"""The processes: pure orchestrators and the activities that do their work."""

@@ -51,11 +51,13 @@ def describe(stack: Stack, directory: Path) -> str:
 
 
 def _run(port: int, world: list[str]) -> int:
-    with run_directory("run", keep=True) as directory:
-        with Stack(directory, api_port=port, world=world or USUAL_WORLD) as stack:
-            print(describe(stack, directory), flush=True)
-            while (failure := stack.failure()) is None:
-                time.sleep(LOOK_EVERY_SECONDS)
+    with (
+        run_directory("run", keep=True) as directory,
+        Stack(directory, api_port=port, world=world or USUAL_WORLD) as stack,
+    ):
+        print(describe(stack, directory), flush=True)
+        while (failure := stack.failure()) is None:
+            time.sleep(LOOK_EVERY_SECONDS)
     print(failure, file=sys.stderr)
     return 1
 

@@ -89,7 +89,7 @@ _KNOWN_CODES = (
 
 
 def telling_code(codes: list[str]) -> str:
-    """Of an error's own code and those of its inner errors the first we know, else the outer one."""
+    """Of an error's code and those of its inner errors the first we know, else the outer."""
     known = (code for code in codes if code.lower() in _KNOWN_CODES)
     return next(known, codes[0] if codes else "")
 
@@ -153,7 +153,7 @@ def _by_status(asked: Asked, answer: Answer, code: str) -> Verdict:
     return Verdict("failed")
 
 
-# Longest wait before each repetition of a transient fault (section 7.3): four waits, four repetitions.
+# Longest wait before each repetition of a transient fault (7.3): four waits, four repetitions.
 TRANSIENT_WAITS_S = (3.0, 6.0, 12.0, 24.0)
 TRANSIENT_RETRIES = len(TRANSIENT_WAITS_S)
 QUIRK_RETRIES = 3

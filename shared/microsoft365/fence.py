@@ -58,7 +58,7 @@ class TokenBucket:
 
 
 class Window:
-    """At most `limit` units in any `seconds`: a sliding window, so no burst ever breaks the quota."""
+    """At most `limit` units in any `seconds`: it slides, so no burst breaks the quota."""
 
     def __init__(self, limit: int, seconds: float) -> None:
         self._limit, self._length = limit, timedelta(seconds=seconds)
@@ -120,12 +120,12 @@ class Lane:
 
     def _delay_s(self, now: datetime, cost: int) -> float:
         wait = self._allowance.delay_s(now, cost) if self._allowance else 0.0
-        lane: Lane | None = self
-        while lane is not None:
-            if lane._fence is not None:
-                wait = max(wait, (lane._fence - now).total_seconds())
-            lane = lane._parent
-        return wait
+        return max(wait, self.fenced_s(now))
+
+    def fenced_s(self, now: datetime) -> float:
+        """Seconds until neither this scope's fence nor a wider one stands; 0 = open."""
+        own = (self._fence - now).total_seconds() if self._fence is not None else 0.0
+        return max(0.0, own, self._parent.fenced_s(now) if self._parent else 0.0)
 
     @asynccontextmanager
     async def turn(self, cost: int, deadline: datetime | None) -> AsyncIterator[Waited]:

@@ -110,7 +110,7 @@ class Workload(Protocol):
         """Pure: False means only metadata changed and the held content can be carried over."""
         ...
 
-    def audited(self, change: Change) -> bool:
+    def audited(self, _change: Change, /) -> bool:
         """Pure: whether this change is read although only metadata changed (section 3.1)."""
         ...
 

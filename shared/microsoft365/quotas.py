@@ -105,7 +105,7 @@ def delta_units(quotas: Quotas, url: str) -> int:
 def identity_units(
     quotas: Quotas, call: str, *, select: bool = False, expand: bool = False, top: int = 100
 ) -> int:
-    """Resource units of one directory call: $select -1, $expand +1, $top below 20 -1, at least 1."""
+    """Units of one directory call: $select -1, $expand +1, $top below 20 -1, at least 1."""
     units = quotas.identity.units.get(call, quotas.identity.units["other"])
     return max(1, units - select + expand - (top < 20))
 

@@ -8,7 +8,6 @@ import logging
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import TypeVar
 
 import aiohttp
 import msgspec
@@ -35,7 +34,7 @@ from shared.microsoft365.tokens import AppToken, TokenSource
 from shared.microsoft365.wire import Wire, default_wire
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
+
 
 # SharePoint prioritises traffic that names its maker (section 2).
 PRODUCT = "ISV|Holdfast|Holdfast/0.1"
@@ -134,7 +133,7 @@ class GraphTransport:
         """The lane of the tenant's directory."""
         return self.wire.lanes.identity(self._client_id, self.tenant_id, self._seats)
 
-    async def get(self, call: Call, decoder: "msgspec.json.Decoder[T]") -> T:
+    async def get[T](self, call: Call, decoder: msgspec.json.Decoder[T]) -> T:
         """A JSON answer as a typed struct; a body that is cut short counts as transient."""
         ladder = _Ladder()
         while True:

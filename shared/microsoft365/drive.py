@@ -1,0 +1,128 @@
+"""Reads one drive: its delta, and each file through the download URL the page brings.
+
+Rules: microsoft365.md section 3.1 and M8, M9, M15, M18, M19. What a change means is decided in
+`drive_rows.py`, which is pure.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+import msgspec
+
+from shared.microsoft365 import drive_rows
+from shared.microsoft365.contents import head_of
+from shared.microsoft365.drive_rows import DriveEntry, orphans
+from shared.microsoft365.enumeration import Feed, walk
+from shared.microsoft365.errors import ItemFailed, ItemSkipped
+from shared.microsoft365.faults import Asked
+from shared.microsoft365.mail_rows import last_wins
+from shared.microsoft365.model import Change, Cursor, Page
+from shared.microsoft365.quotas import delta_units, drive_units
+from shared.microsoft365.transport import Call, GraphTransport
+from shared.microsoft365.urls import url
+
+__all__ = ["Drive", "orphans"]
+
+PAGE_ITEMS = "500"
+
+_feed = msgspec.json.Decoder(Feed[DriveEntry])
+_entry = msgspec.json.Decoder(DriveEntry)
+
+
+class Drive:
+    """One drive as a `Workload`: its only container is named by the drive's id."""
+
+    name = "drive"
+    codec = "file"
+    # Downloads are paced by resource units; eight in flight hide the latency.
+    concurrency = 8
+
+    def __init__(self, transport: GraphTransport, drive_id: str) -> None:
+        self._transport = transport
+        self._drive = drive_id
+        self._lane = transport.share_point()
+
+    async def changes(
+        self, cursors: Mapping[str, Cursor], done: AbstractSet[str]
+    ) -> AsyncIterator[Page]:
+        """The pages of the drive's delta; files carry their download URL for about an hour (M8)."""
+        if self._drive in done:
+            return
+        start = url(
+            self._transport.base,
+            "drive_delta",
+            {"$select": drive_rows.SELECT, "$top": PAGE_ITEMS},
+            drive=self._drive,
+        )
+        packages: set[str] = set()
+        cursor = cursors.get(self._drive)
+        async for step in walk(self._read, start, cursor, self._transport.wire.clock):
+            entries: list[DriveEntry] = step.entries
+            packages |= {entry.id for entry in entries if entry.package is not None}
+            changes = last_wins(
+                drive_rows.item_change(self._drive, entry, packages) for entry in entries
+            )
+            yield Page(self._drive, changes, step.cursor, step.complete, step.full)
+
+    def content_changed(self, old_item: Mapping[str, Any], change: Change) -> bool:
+        """Pure: whether the file has to be read again (section 3.1)."""
+        return drive_rows.content_changed(old_item, change.item)
+
+    def audited(self, _change: Change, /) -> bool:
+        """Never: the hash decides for files."""
+        return False
+
+    async def fetch(self, change: Change) -> bytes | AsyncIterator[bytes]:
+        """The file's bytes from its download URL; an empty file costs no request."""
+        listed = change.fetch
+        if listed.get("malware"):
+            raise ItemSkipped("malware")
+        if listed.get("size") == 0 or change.item.get("m", {}).get("size") == 0:
+            return b""
+
+        async def renew() -> str:
+            return await self._download_url(change.item["i"])
+
+        call = Call(
+            url=listed.get("url") or await renew(),
+            lane=self._lane,
+            ru=drive_units(self._transport.wire.quotas, "download"),
+            asked=Asked(content_host=True, onenote=bool(listed.get("onenote"))),
+            signed=False,
+        )
+        stream = self._transport.stream(call, renew=renew, size=listed.get("size"))
+        return await head_of(stream)
+
+    async def _read(self, link: str, full: bool) -> Feed[DriveEntry]:
+        headers = {"Prefer": "hierarchicalsharing"}
+        if not full:
+            # Parents that did not change stay out of an incremental page (section 2).
+            headers["deltaExcludeParent"] = "true"
+        call = Call(
+            url=link,
+            lane=self._lane,
+            ru=delta_units(self._transport.wire.quotas, link),
+            headers=headers,
+            asked=Asked(about="object"),
+        )
+        return await self._transport.get(call, _feed)
+
+    async def _download_url(self, item_id: str) -> str:
+        """A new pre-authorised URL of one file (M8)."""
+        call = Call(
+            url=url(
+                self._transport.base,
+                "drive_item",
+                {"$select": "id,content.downloadUrl"},
+                drive=self._drive,
+                item=item_id,
+            ),
+            lane=self._lane,
+            ru=drive_units(self._transport.wire.quotas, "item"),
+            asked=Asked(about="item"),
+        )
+        entry = await self._transport.get(call, _entry)
+        if not entry.download_url:
+            raise ItemFailed("NoDownloadUrl", 200)
+        return entry.download_url

@@ -55,7 +55,12 @@ class Child:
     @property
     def running(self) -> bool:
         """Whether the child has not ended yet."""
-        return self._process.poll() is None
+        return self.exit_code is None
+
+    @property
+    def exit_code(self) -> int | None:
+        """What the child ended with; None while it runs."""
+        return self._process.poll()
 
     def output(self) -> str:
         """What the child has written so far."""
@@ -82,8 +87,7 @@ class Child:
     def failure(self, what: str) -> ChildFailed:
         """An error that says what happened, and the child's last lines."""
         last = "\n".join(f"    {line}" for line in self.output().splitlines()[-LAST_LINES:])
-        code = self._process.poll()
-        ended = "" if code is None else f" (exit code {code})"
+        ended = "" if self.exit_code is None else f" (exit code {self.exit_code})"
         return ChildFailed(f"{self.name} {what}{ended}; its last lines, from {self.log}:\n{last}")
 
     def stop(self) -> None:

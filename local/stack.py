@@ -29,6 +29,10 @@ from local.seed import SEEDED
 SMALL_WORLD = ("--tenants", "1", "--users", "3", "--mails", "10", "--files", "10")
 READY_SECONDS = 120.0
 PORT_TRIES = 5
+PORT_TAKEN = 2
+"""Exit code of `local.host` when it cannot listen where it should."""
+HOST_GRACE_SECONDS = 5
+"""For running work at the end; below the leash's patience, so that the host ends by itself."""
 OURS = ("HOLDFAST_", "AzureWebJobs", "AzureFunctionsJobHost__", "AZURE_", "FUNCTIONS_")
 """Settings of the caller's shell that would change a local run: not handed on."""
 
@@ -208,22 +212,21 @@ class Stack:
 
     def _start_host(self) -> str:
         """Start the host on the wanted port, or on another when that one is taken."""
-        port = self._api_port or free_port()
-        for tries_left in reversed(range(PORT_TRIES)):
-            if is_free(port):
-                url = f"http://127.0.0.1:{port}"
-                self.environment["HOLDFAST_PUBLIC_URL"] = url
-                host = self._host_on(port)
-                try:
-                    host.wait_until(_Running(url), READY_SECONDS)
-                except ChildFailed:
-                    if is_free(port) or not tries_left:
-                        raise  # it was not the port
-                    host.stop()
-                else:
-                    self._hold(host)
-                    return url
-            port = free_port()
+        port = self._api_port if self._api_port and is_free(self._api_port) else free_port()
+        for _ in range(PORT_TRIES):
+            url = f"http://127.0.0.1:{port}"
+            self.environment["HOLDFAST_PUBLIC_URL"] = url
+            host = self._host_on(port)
+            self._hold(host)
+            try:
+                host.wait_until(json_line, READY_SECONDS)
+            except ChildFailed:
+                if host.exit_code != PORT_TAKEN:
+                    raise
+                self._parts.remove(host)  # somebody was faster: try another
+                port = free_port()
+            else:
+                return url
         raise ChildFailed("no free port was found for the host")
 
     def _host_on(self, port: int) -> Child:
@@ -232,6 +235,7 @@ class Stack:
             [
                 *(sys.executable, "-m", "local.host"),
                 *("--app-root", str(self._app_root), "--port", str(port)),
+                *("--ready-json", "--grace", str(HOST_GRACE_SECONDS)),
             ],
             log=self.logs / "host.log",
             environment=self.environment,
@@ -255,20 +259,6 @@ class Stack:
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         await asyncio.to_thread(self.stop)
-
-
-class _Running:
-    """Looks whether the host at `url` says that it is running."""
-
-    def __init__(self, url: str) -> None:
-        self._url = f"{url}/admin/host/status"
-
-    def __call__(self, _: str) -> bool | None:
-        try:
-            answer = httpx.get(self._url, trust_env=False, timeout=5)
-            return answer.json()["state"] == "Running" or None
-        except (httpx.HTTPError, ValueError, KeyError):
-            return None  # not yet
 
 
 def free_port() -> int:

@@ -1,0 +1,95 @@
+"""Pure decisions of consent: which state a look at the grant means, whether a link may be used."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from shared.consent.model import ConsentHealth, ConsentLink, ConsentState
+from shared.kit.errors import Invalid
+
+if TYPE_CHECKING:
+    from shared.microsoft365.permissions import Comparison
+
+# M39: long enough for a phone call, short enough that a leaked link is worthless tomorrow.
+LINK_LIFE = timedelta(minutes=30)
+
+# Which workloads a chosen service needs permissions for; every tenant needs the directory.
+WORKLOADS: dict[str, tuple[str, ...]] = {
+    "exchange": ("mailbox",),
+    "onedrive": ("drive",),
+    "sharepoint": ("drive",),
+    "teams": (),
+}
+
+# ConsentLost.state (microsoft365) -> our state. `invited` after a grant means it was taken back.
+_REFUSALS = {
+    "revoked": ConsentState.REVOKED,
+    "invited": ConsentState.REVOKED,
+    "denied": ConsentState.DENIED,
+    "degraded": ConsentState.REVOKED,
+    "blocked": ConsentState.BLOCKED,
+    "tenant_gone": ConsentState.TENANT_GONE,
+}
+
+# States in which waiting longer cannot help.
+HOPELESS = frozenset({ConsentState.DENIED, ConsentState.BLOCKED, ConsentState.TENANT_GONE})
+
+
+class ConsentStateInvalid(Invalid):
+    """The call-back's state is unknown, used or too old (CON-03)."""
+
+    code, title = "CONSENT_STATE_INVALID", "This consent link is not valid"
+
+
+def workloads(services: Iterable[str]) -> list[str]:
+    """The workloads behind the chosen services, `directory` first."""
+    found = {workload for service in services for workload in WORKLOADS.get(service, ())}
+    return ["directory", *sorted(found)]
+
+
+def health_of_roles(comparison: "Comparison", now: datetime) -> ConsentHealth:
+    """What the roles of a fresh token say (M37); surplus roles are reported, not refused."""
+    missing = sorted(comparison.missing)
+    return ConsentHealth(
+        state=ConsentState.MISSING if missing else ConsentState.HEALTHY,
+        missing=missing,
+        excess=sorted(comparison.excess),
+        workloads_off=sorted(comparison.degraded),
+        detail=f"Permissions missing: {', '.join(missing)}." if missing else "",
+        checked_at=now,
+    )
+
+
+def health_of_refusal(refusal: str, aadsts: int, now: datetime) -> ConsentHealth:
+    """What a tenant-level refusal of the sign-in says (marketplace-auth.md 3.5)."""
+    state = _REFUSALS.get(refusal, ConsentState.REVOKED)
+    return ConsentHealth(
+        state=state, detail=f"The tenant refuses us: {refusal} (AADSTS{aadsts}).", checked_at=now
+    )
+
+
+def is_proof(health: ConsentHealth) -> bool:
+    """Whether onboarding may go on: every permission the chosen services need is there (M40)."""
+    return health.state is ConsentState.HEALTHY
+
+
+def require_usable(link: ConsentLink | None, now: datetime) -> ConsentLink:
+    """The link, if it is ours, in time and unused; `ConsentStateInvalid` otherwise (CON-03)."""
+    if link is None:
+        raise ConsentStateInvalid("This consent link is unknown. Ask your partner for a new one.")
+    if link.used_at is not None:
+        raise ConsentStateInvalid("This consent link was used already.")
+    if link.expires_at <= now:
+        raise ConsentStateInvalid("This consent link has expired. Ask your partner for a new one.")
+    return link
+
+
+def outcome(admin_consent: str | None, error: str | None) -> str:
+    """What the call-back claims: `accepted` or `declined`."""
+    return "accepted" if (admin_consent or "").lower() == "true" and not error else "declined"
+
+
+def missing_services(chosen: Sequence[str] | None, present: Iterable[str]) -> list[str]:
+    """Chosen services that the tenant's licences do not hold (ONB-41)."""
+    have = set(present)
+    return [service for service in chosen or () if service not in have]

@@ -1,0 +1,1 @@
+"""Onboarding runs: how a pending customer becomes an active one."""

@@ -1,0 +1,22 @@
+"""The clock of backups: every five minutes, start what is due."""
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from functions.starting import start
+from orchestrations.backup import instance_of
+from shared.bootstrap import deps
+from shared.protection import scheduling
+
+blueprint = df.Blueprint()
+
+
+@blueprint.timer_trigger(arg_name="tick", schedule="0 */5 * * * *")
+@blueprint.durable_client_input(client_name="client")
+async def start_due_backups(tick: func.TimerRequest, client: df.DurableFunctionsClient) -> None:
+    """Start the session of every due policy; a repeated tick finds the same sessions."""
+    async for session, due in scheduling.due_sessions(deps()):
+        if session is not None:
+            task = {"partner_id": session.partner_id, "session_id": session.session_id}
+            await start(client, "backup_session", instance_of(session.session_id), task)
+        await scheduling.plan_next(deps(), due)

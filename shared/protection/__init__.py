@@ -1,0 +1,1 @@
+"""Policies, sessions and the engine that copies objects of a customer into its vault."""

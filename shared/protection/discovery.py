@@ -1,0 +1,129 @@
+"""Finds what a customer has: users, mailboxes, drives; and makes sure that there is a vault."""
+
+import hashlib
+from datetime import datetime
+
+from shared.access.model import Scope
+from shared.bootstrap import Deps
+from shared.customers.model import Customer
+from shared.kit import ids
+from shared.kit.errors import Conflict
+from shared.microsoft365.directory import Directory, DirectoryUser
+from shared.protection import repository
+from shared.protection.model import SERVICE_OF, ProtectedObject, Workload
+from shared.vault.service import Vault, create_repository, open_repository
+
+USER_DELETED = "user_deleted"
+ACTIVE = "active"
+
+
+class NotConnected(Conflict):
+    """The customer has no tenant yet."""
+
+    code, title = "CUSTOMER_NOT_CONNECTED", "The customer's tenant is not connected"
+
+
+def repository_of(customer: Customer) -> str:
+    """The id of the customer's repository: the stored one, else one that follows from its id."""
+    if customer.repository_id:
+        return customer.repository_id
+    return hashlib.sha256(f"holdfast/repository/{customer.customer_id}".encode()).hexdigest()[:32]
+
+
+def tenant_of(customer: Customer) -> str:
+    """The customer's tenant; `NotConnected` before onboarding."""
+    if not customer.tenant_id:
+        raise NotConnected("Onboard the customer first.")
+    return customer.tenant_id
+
+
+async def ensure_vault(deps: Deps, customer: Customer) -> str:
+    """Create the customer's repository if it is missing; returns its id. May run twice."""
+    repo_id = repository_of(customer)
+    vault, control = await deps.vault_stores(repo_id, create=True)
+    await create_repository(
+        vault,
+        control,
+        deps.keys,
+        repo_id=repo_id,
+        tenant_id=tenant_of(customer),
+        now=deps.clock.now(),
+    )
+    return repo_id
+
+
+async def open_vault(deps: Deps, customer: Customer) -> Vault:
+    """The customer's repository, opened with its keys."""
+    repo_id = repository_of(customer)
+    vault, control = await deps.vault_stores(repo_id)
+    return await open_repository(vault, control, deps.keys, repo_id=repo_id)
+
+
+async def discover(deps: Deps, customer: Customer) -> dict[str, int]:
+    """Bring the Objects rows up to date with the directory; returns what was counted.
+
+    An object whose user has vanished is kept with its restore points and no longer licensed. An
+    empty directory changes nothing: it is more likely a fault than a tenant without users.
+    """
+    scope = Scope(customer.partner_id)
+    directory = Directory(deps.settings, deps.tokens, tenant_of(customer))
+    users = await directory.list_users()
+    now = deps.clock.now()
+    seen: set[str] = set()
+    counts = {"users": len(users), "mailboxes": 0, "drives": 0, "seats": await directory.seats()}
+    known = {
+        one.object_id: one
+        for one in await repository.list_objects(deps.tables, scope, customer.customer_id)
+    }
+    for user in users:
+        for found in objects_of(customer, user, now):
+            seen.add(found.object_id)
+            counts["mailboxes" if found.workload == "mailbox" else "drives"] += 1
+            await _remember(deps, scope, known.get(found.object_id), found)
+    if users:
+        for gone in known.values():
+            if gone.object_id not in seen and gone.licensed:
+                update = {"licensed": False, "state": USER_DELETED}
+                await repository.save_object(deps.tables, scope, gone.model_copy(update=update))
+    return counts
+
+
+def objects_of(customer: Customer, user: DirectoryUser, now: datetime) -> list[ProtectedObject]:
+    """The mailbox and the drive of a user, as far as they exist: pure."""
+    found: list[ProtectedObject] = []
+    sources: list[tuple[Workload, str | None]] = [("mailbox", user.id), ("drive", user.drive_id)]
+    for workload, source_id in sources:
+        if SERVICE_OF[workload] not in user.services or not source_id:
+            continue
+        found.append(
+            ProtectedObject(
+                object_id=ids.object_id(customer.customer_id, workload, source_id),
+                customer_id=customer.customer_id,
+                partner_id=customer.partner_id,
+                workload=workload,
+                source_id=source_id,
+                owner_id=user.id,
+                display_name=user.display_name or user.upn,
+                address=user.mail or user.upn,
+                licensed=user.licensed,
+                discovered_at=now,
+            )
+        )
+    return found
+
+
+async def _remember(
+    deps: Deps, scope: Scope, known: ProtectedObject | None, found: ProtectedObject
+) -> None:
+    if known is None:
+        await repository.add_object(deps.tables, scope, found)
+        return
+    update = {
+        "display_name": found.display_name,
+        "address": found.address,
+        "licensed": found.licensed,
+        "state": ACTIVE if known.state == USER_DELETED else known.state,
+    }
+    changed = known.model_copy(update=update)
+    if changed != known:
+        await repository.save_object(deps.tables, scope, changed)

@@ -1,0 +1,285 @@
+"""Copies one object: opens its workload and its run, does a slice, seals the snapshot.
+
+Every function here may run twice with the same input (vault.md V48).
+"""
+
+import logging
+from datetime import datetime, timedelta
+from typing import Literal
+
+from shared.access.model import Scope
+from shared.bootstrap import Deps
+from shared.customers import repository as customers
+from shared.customers.model import Customer
+from shared.microsoft365.drive import Drive
+from shared.microsoft365.errors import ConsentLost, ObjectUnavailable, SignInUnavailable
+from shared.microsoft365.mail import Mailbox
+from shared.microsoft365.model import Budget, Workload
+from shared.microsoft365.transport import GraphTransport
+from shared.protection import repository, rules
+from shared.protection.discovery import ACTIVE, open_vault, tenant_of
+from shared.protection.model import (
+    RUN_OVER,
+    Counts,
+    GraphCost,
+    ObjectRun,
+    Point,
+    ProtectedObject,
+    Record,
+    RunState,
+    Session,
+    Volume,
+)
+from shared.protection.passes import Pass
+from shared.protection.slices import Bounds, SliceEnd, run_slice
+from shared.vault.errors import RunExpired, Superseded
+from shared.vault.model import GraphUse, ObjectRef, SnapshotHead
+from shared.vault.run import Run
+
+log = logging.getLogger(__name__)
+
+# A slice ends well before a function host would cut it (functions-facts.md section 5: 30 minutes).
+SLICE_SECONDS = 240
+# vault.md V50: a run seals what it has, so that it commits within 24 hours.
+LAST_SLICE_AFTER = timedelta(hours=20)
+
+
+class ObjectTask(Record):
+    """Which object of which session; `number` is the slice."""
+
+    partner_id: str
+    session_id: str
+    workload: Literal["mailbox", "drive"]
+    object_id: str
+    number: int = 0
+
+
+class SliceAnswer(Record):
+    """What the process does next: another slice (`more`), seal (`done`, `stopped`), or nothing."""
+
+    outcome: Literal["more", "done", "stopped", "over", "disconnected"]
+    not_before: datetime | None = None
+
+
+async def protect_slice(
+    deps: Deps, task: ObjectTask, bounds: Bounds | None = None
+) -> SliceAnswer:
+    """Do one slice of the object and write down how far it came."""
+    scope = Scope(task.partner_id)
+    session = await repository.get_session(deps.tables, scope, task.session_id)
+    row = await repository.get_run(deps.tables, session, task.workload, task.object_id)
+    if row.state in RUN_OVER:
+        return SliceAnswer(outcome="over")
+    if session.is_over or session.stop_requested:
+        return SliceAnswer(outcome="stopped")
+    now = deps.clock.now()
+    if session.started_at is not None and now - session.started_at > LAST_SLICE_AFTER:
+        return SliceAnswer(outcome="done")
+    if row.started_at is None or row.state is not RunState.RUNNING:
+        row = row.model_copy(
+            update={"state": RunState.RUNNING, "started_at": row.started_at or now}
+        )
+        await repository.put_run(deps.tables, session, row)
+    try:
+        end = await _slice(deps, session, row, task.number, bounds)
+    except ConsentLost as lost:
+        await _end(deps, session, row, RunState.DISCONNECTED, f"consent is {lost.state}")
+        return SliceAnswer(outcome="disconnected")
+    except ObjectUnavailable as unavailable:
+        await _end(deps, session, row, RunState.SKIPPED, unavailable.state)
+        await _set_state(deps, scope, task.object_id, unavailable.state)
+        return SliceAnswer(outcome="over")
+    except SignInUnavailable as later:
+        return SliceAnswer(
+            outcome="more", not_before=now + timedelta(seconds=later.retry_after_s)
+        )
+    except RunExpired:
+        return SliceAnswer(outcome="done")
+    if row.slices <= task.number:  # a repeated execution adds nothing
+        row = _advanced(row, task.number, end)
+        await repository.put_run(deps.tables, session, row)
+    if end.not_before is not None:
+        return SliceAnswer(outcome="more", not_before=end.not_before)
+    return SliceAnswer(outcome="more" if end.more else "done")
+
+
+async def seal_object(deps: Deps, task: ObjectTask) -> None:
+    """Commit what the slices found as the next snapshot, and write the object's result."""
+    scope = Scope(task.partner_id)
+    session = await repository.get_session(deps.tables, scope, task.session_id)
+    row = await repository.get_run(deps.tables, session, task.workload, task.object_id)
+    if row.state in RUN_OVER:
+        return
+    customer = await customers.get(deps.tables, scope, session.customer_id)
+    try:
+        run = await _open_run(deps, customer, session, row)
+        if run.sealed is None and run.slices == 0:
+            await _end(deps, session, row, RunState.STOPPED, None)
+            return
+        head = run.sealed or await _seal(deps, customer, run, row)
+    except Superseded:
+        await _end(deps, session, row, RunState.FAILED, "another run committed meanwhile")
+        return
+    standing = Pass.model_validate(run.state) if run.state else Pass()
+    complete = head.status == "complete"
+    stopped = session.stop_requested and not complete and run.more
+    state = RunState.SUCCEEDED if complete else RunState.PARTIAL
+    row = row.model_copy(
+        update={
+            "counts": counts_of(head),
+            "volume": Volume.model_validate(head.bytes),
+            "snapshot": head.n,
+            "record": head.record_hash,
+            "root": head.root,
+            "items": head.items,
+            "failed_items": standing.failed_items,
+        }
+    )
+    error = f"{sum(row.counts.failed.values())} items failed" if row.counts.failed else None
+    await _remember(deps, scope, task.object_id, session, head)
+    await _end(deps, session, row, RunState.STOPPED if stopped else state, error)
+
+
+async def fail_object(deps: Deps, task: ObjectTask, error: str) -> None:
+    """Write down that an object's process broke: counted, never lost."""
+    scope = Scope(task.partner_id)
+    session = await repository.get_session(deps.tables, scope, task.session_id)
+    row = await repository.get_run(deps.tables, session, task.workload, task.object_id)
+    if row.state not in RUN_OVER:
+        log.error("object %s of session %s: %s", task.object_id, task.session_id, error)
+        await _end(deps, session, row, RunState.FAILED, error[:500])
+
+
+def counts_of(head: SnapshotHead) -> Counts:
+    """The counters of a snapshot as a session shows them (vault.md section 11)."""
+    counts = head.counts
+    return Counts(
+        protected=counts["protected"],
+        metadata=counts["metadata"],
+        unchanged=counts["unchanged"],
+        skipped=counts["skipped"],
+        failed=counts["failed"],
+        gone=counts["gone"],
+    )
+
+
+async def _slice(
+    deps: Deps, session: Session, row: ObjectRun, number: int, bounds: Bounds | None
+) -> SliceEnd:
+    customer = await customers.get(deps.tables, Scope(session.partner_id), session.customer_id)
+    run = await _open_run(deps, customer, session, row)
+    if bounds is None:
+        deadline = deps.clock.now() + timedelta(seconds=SLICE_SECONDS)
+        bounds = Bounds(deadline=deadline)
+    transport = GraphTransport(
+        deps.settings,
+        deps.tokens,
+        tenant_of(customer),
+        Budget(deadline=bounds.deadline),
+        client_id=customer.consent.reader_client_id if customer.consent else None,
+        seats=session.seats,
+    )
+
+    def spent() -> GraphUse:
+        use = transport.use
+        return GraphUse(use.requests, use.ru, use.throttled, use.waited_s)
+
+    workload = open_workload(transport, row.workload, row.source_id)
+    return await run_slice(
+        workload, run, number, bounds=bounds, clock=deps.clock, meter=spent
+    )
+
+
+def open_workload(transport: GraphTransport, workload: str, source_id: str) -> Workload:
+    """The reader of an object."""
+    if workload == "mailbox":
+        return Mailbox(transport, source_id)
+    return Drive(transport, source_id)
+
+
+async def _open_run(deps: Deps, customer: Customer, session: Session, row: ObjectRun) -> Run:
+    vault = await open_vault(deps, customer)
+    ref = ObjectRef(row.workload, row.source_id, row.display_name, row.address)
+    return await vault.open_run(ref, session.session_id)
+
+
+async def _seal(deps: Deps, customer: Customer, run: Run, row: ObjectRun) -> SnapshotHead:
+    standing = Pass.model_validate(run.state) if run.state else Pass()
+    ended = deps.clock.now()
+    return await run.seal(
+        enumerated=standing.enumerated(),
+        containers_total=standing.containers(),
+        started=row.started_at or ended,
+        ended=ended,
+        expires=rules.expires(ended, customer.retention_years),
+        kind=standing.kind(has_parent=run.parent is not None),
+    )
+
+
+def _advanced(row: ObjectRun, number: int, end: SliceEnd) -> ObjectRun:
+    result = end.result
+    part = Counts(
+        protected=result.counts.get("protected", 0),
+        metadata=result.counts.get("metadata", 0),
+        unchanged=result.counts.get("unchanged", 0),
+        gone=result.counts.get("gone", 0),
+    )
+    use = result.graph
+    cost = GraphCost(
+        requests=use.requests, ru=use.ru, throttled=use.throttled, waited_s=use.waited_s
+    )
+    volume = Volume(read=result.read, new=result.new, stored=result.stored)
+    return row.model_copy(
+        update={
+            "state": RunState.RETRYING if end.not_before else RunState.RUNNING,
+            "slices": number + 1,
+            "counts": row.counts.plus(part),
+            "volume": row.volume.plus(volume),
+            "graph": row.graph.plus(cost),
+        }
+    )
+
+
+async def _end(
+    deps: Deps, session: Session, row: ObjectRun, state: RunState, error: str | None
+) -> None:
+    ended = row.model_copy(
+        update={"state": state, "error": error, "ended_at": deps.clock.now()}
+    )
+    await repository.put_run(deps.tables, session, ended)
+
+
+async def _set_state(deps: Deps, scope: Scope, object_id: str, state: str) -> None:
+    def named(found: ProtectedObject) -> ProtectedObject | None:
+        return found.model_copy(update={"state": state}) if found.state != state else None
+
+    await repository.change_object(deps.tables, scope, object_id, named)
+
+
+async def _remember(
+    deps: Deps, scope: Scope, object_id: str, session: Session, head: SnapshotHead
+) -> None:
+    """The object's newest point; an older one never replaces a newer one."""
+    point = Point(
+        n=head.n,
+        status="complete" if head.status == "complete" else "partial",
+        ended_at=head.ended,
+        items=head.items,
+        root=head.root,
+        record=head.record_hash,
+    )
+
+    def newer(found: ProtectedObject) -> ProtectedObject | None:
+        if found.last_point is not None and found.last_point.n > point.n:
+            return None
+        complete = point.ended_at if point.status == "complete" else found.last_complete_at
+        return found.model_copy(
+            update={
+                "state": ACTIVE,
+                "last_session_id": session.session_id,
+                "last_point": point,
+                "last_complete_at": complete,
+            }
+        )
+
+    await repository.change_object(deps.tables, scope, object_id, newer)

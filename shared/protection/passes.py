@@ -1,0 +1,146 @@
+"""Where the enumeration of one object stands between two slices: pure bookkeeping of cursors.
+
+It is kept in the slice's checkpoint, so that any worker can go on, and it decides which cursors
+may be committed if the run were sealed now.
+"""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from shared.microsoft365.model import Change, Cursor, Page
+from shared.protection.item_rules import enumerated
+from shared.protection.model import Record
+
+# Enough to tell a person what is wrong; the vault's report names every one.
+FAILED_SAMPLE = 20
+
+
+class Pass(Record):
+    """One enumeration of an object, from its first slice to its seal."""
+
+    work: dict[str, Cursor] = Field(default_factory=dict)
+    """Where each container goes on inside this run."""
+    first: dict[str, Cursor] = Field(default_factory=dict)
+    """Where each container stood when this run met it: what is kept when an item failed (M23)."""
+    continued: list[str] = Field(default_factory=list)
+    """Containers whose enumeration an earlier run began (vault.md V50)."""
+    started_on_delta: list[str] = Field(default_factory=list)
+    done: list[str] = Field(default_factory=list)
+    full: list[str] = Field(default_factory=list)
+    blocked: list[str] = Field(default_factory=list)
+    """Containers with a failed item: their cursor does not advance (M23)."""
+    gone: list[str] = Field(default_factory=list)
+    declared: dict[str, int] = Field(default_factory=dict)
+    page_container: str = ""
+    page_seen: list[str] = Field(default_factory=list)
+    """Changes of an unfinished page that were dealt with: the next slice reads that page again."""
+    failed_items: list[dict[str, Any]] = Field(default_factory=list)
+    tried: dict[str, str] = Field(default_factory=dict)
+    """Items of the retry list that failed again in this run, with the code: not tried twice."""
+
+    @classmethod
+    def start(cls, committed: Mapping[str, Cursor]) -> "Pass":
+        """A new run: go on from the cursors of the newest snapshot."""
+        return cls(
+            work=dict(committed),
+            first=dict(committed),
+            continued=[
+                name for name, at in committed.items() if at["kind"] == "page" and at["link"]
+            ],
+            started_on_delta=[name for name, at in committed.items() if at["kind"] == "delta"],
+        )
+
+    def enter(self, page: Page) -> list[Change]:
+        """Begin a page; returns its changes without those that an earlier slice dealt with."""
+        name = page.container
+        if name not in self.first:
+            announced = not page.changes and not page.complete
+            self.first[name] = page.cursor if announced else _afresh(page.cursor)
+        if self.page_container != name:
+            self.page_container, self.page_seen = name, []
+        seen = set(self.page_seen)
+        return [change for change in page.changes if _mark(change) not in seen]
+
+    def note(self, change: Change) -> None:
+        """A change of the page at hand is dealt with."""
+        self.page_seen.append(_mark(change))
+
+    def leave(self, page: Page) -> None:
+        """A page is dealt with to its end: its cursor is where the container goes on."""
+        name = page.container
+        self.page_container, self.page_seen = "", []
+        if page.declared is not None:
+            self.declared[name] = page.declared
+        if page.full:
+            _add(self.full, name)
+        if page.gone:
+            self.work.pop(name, None)
+            _add(self.gone, name)
+            return
+        self.work[name] = page.cursor
+        if page.complete:
+            _add(self.done, name)
+
+    def block(self, container: str) -> None:
+        """An item of the container failed and is not on the retry list yet (M23)."""
+        _add(self.blocked, container)
+
+    def note_failed(self, item: Mapping[str, Any], code: str, request_id: str) -> None:
+        """Remember a few failed items by name, for people."""
+        if len(self.failed_items) < FAILED_SAMPLE:
+            self.failed_items.append(
+                {
+                    "name": str(item.get("n", ""))[:200],
+                    "kind": str(item.get("k", "")),
+                    "code": code,
+                    "request_id": request_id,
+                }
+            )
+
+    def committable(self) -> dict[str, Cursor | None]:
+        """The cursors a seal may commit now (M20, M23); None drops a container's cursor."""
+        kept: dict[str, Cursor | None] = {
+            name: self.first[name] if name in self.blocked and name in self.first else at
+            for name, at in self.work.items()
+        }
+        return kept | dict.fromkeys(self.gone)
+
+    def enumerated(self) -> dict[str, Literal["full", "delta"]]:
+        """The containers that were enumerated to their end, and how (M13)."""
+        ends: dict[str, Literal["full", "delta"]] = {}
+        for name in self.done:
+            if name in self.gone:
+                continue
+            how = enumerated(
+                complete=True, full=name in self.full, continued=name in self.continued
+            )
+            ends[name] = "full" if how == "full" else "delta"
+        return ends
+
+    def containers(self) -> int:
+        """Containers that had to be enumerated."""
+        return len(set(self.work) - set(self.gone))
+
+    def kind(self, *, has_parent: bool) -> Literal["full", "incremental", "reset"]:
+        """What kind of snapshot this is (vault.md section 10)."""
+        if not has_parent:
+            return "full"
+        return "reset" if set(self.full) & set(self.started_on_delta) else "incremental"
+
+
+def _afresh(cursor: Cursor) -> Cursor:
+    return {"link": "", "kind": "page", "asOf": cursor["asOf"]}
+
+
+def _mark(change: Change) -> str:
+    text = f"{change.item['i']}\0{change.item.get('v', '')}\0{change.removed}"
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()[:9]).decode()
+
+
+def _add(names: list[str], name: str) -> None:
+    if name not in names:
+        names.append(name)

@@ -1,0 +1,233 @@
+"""What the activities of a session do around its objects: plan, list, tally, seal."""
+
+import logging
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Literal
+
+from shared.access.model import Scope
+from shared.bootstrap import Deps
+from shared.consent.service import check as check_consent
+from shared.customers import repository as customers
+from shared.microsoft365.errors import ConsentLost
+from shared.protection import repository, rules
+from shared.protection.discovery import discover, ensure_vault
+from shared.protection.engine import ObjectTask
+from shared.protection.model import (
+    RUN_OVER,
+    Counts,
+    GraphCost,
+    ObjectRun,
+    Policy,
+    ProtectedObject,
+    Record,
+    RunState,
+    Session,
+    SessionState,
+    Volume,
+)
+from shared.vault.format.tree import session_root
+
+log = logging.getLogger(__name__)
+
+# A tally reads every object of the session: often enough for a person, rare enough for the table.
+TALLY_EVERY = timedelta(seconds=2)
+
+
+NOTHING_FOUND = "There was nothing to protect."
+
+
+class SessionTask(Record):
+    """Which session; `error` tells the seal why the process broke."""
+
+    partner_id: str
+    session_id: str
+    error: str | None = None
+    disconnected: bool = False
+
+
+class Plan(Record):
+    """How the session goes on: `groups` of objects, or straight to the seal."""
+
+    outcome: Literal["run", "over", "disconnected"]
+    groups: int = 0
+    detail: str = ""
+
+
+async def plan_session(deps: Deps, task: SessionTask) -> Plan:
+    """Look at consent, find the objects, write their rows (architecture.md section 4)."""
+    scope = Scope(task.partner_id)
+    now = deps.clock.now()
+    session = await repository.change_session(
+        deps.tables, scope, task.session_id, lambda found: _running(found, now)
+    )
+    if session.is_over:
+        return Plan(outcome="over")
+    if session.stop_requested:
+        return Plan(outcome="run", groups=0)
+    customer = await customers.get(deps.tables, scope, session.customer_id)
+    policy = await repository.get_policy(deps.tables, scope, session.policy_id)
+    health = await check_consent(deps, customer)
+    if not health.is_usable:
+        detail = f"consent is {health.state.value}"
+        return Plan(outcome="disconnected", detail=detail)
+    try:
+        counts = await discover(deps, customer)
+    except ConsentLost as lost:
+        return Plan(outcome="disconnected", detail=f"consent is {lost.state}")
+    await ensure_vault(deps, customer)
+    found = await repository.list_objects(deps.tables, scope, customer.customer_id)
+    services = [str(service) for service in customer.services]
+    chosen = rules.select_objects(policy, found, services, health.workloads_off)
+
+    def planned(at: Session) -> Session | None:
+        return at.model_copy(
+            update={
+                "shards": at.shards or rules.shards_for(len(chosen.objects)),
+                "found": len(chosen.objects),
+                "excluded": chosen.excluded,
+                "seats": counts.get("seats", 0),
+                "objects": {RunState.PENDING.value: len(chosen.objects)},
+                "updated_at": now,
+            }
+        )
+
+    session = await repository.change_session(deps.tables, scope, task.session_id, planned)
+    for one in chosen.objects:
+        await repository.add_run(deps.tables, session, _pending(session, one))
+    return Plan(outcome="run", groups=session.shards if chosen.objects else 0)
+
+
+async def list_group(deps: Deps, task: SessionTask, group: int) -> list[ObjectTask]:
+    """The objects of one group that have not ended."""
+    session = await repository.get_session(deps.tables, Scope(task.partner_id), task.session_id)
+    return [
+        ObjectTask(
+            partner_id=task.partner_id,
+            session_id=task.session_id,
+            workload=run.workload,
+            object_id=run.object_id,
+        )
+        for run in await repository.list_runs(deps.tables, session, group)
+        if run.state not in RUN_OVER
+    ]
+
+
+async def tally(deps: Deps, task: SessionTask) -> Session:
+    """Write the sums over the objects into the session's row: counting again is idempotent."""
+    scope = Scope(task.partner_id)
+    session = await repository.get_session(deps.tables, scope, task.session_id)
+    now = deps.clock.now()
+    if session.is_over or now - session.updated_at < TALLY_EVERY:
+        return session
+    sums = _sums(await _all_runs(deps, session))
+
+    def counted(found: Session) -> Session | None:
+        return None if found.is_over else found.model_copy(update={**sums, "updated_at": now})
+
+    return await repository.change_session(deps.tables, scope, task.session_id, counted)
+
+
+async def seal_session(deps: Deps, task: SessionTask) -> SessionState:
+    """End the session: its outcome follows from the objects' rows, never from a belief."""
+    scope = Scope(task.partner_id)
+    now = deps.clock.now()
+    session = await repository.get_session(deps.tables, scope, task.session_id)
+    if not session.is_over:
+        await _end_leftovers(deps, session, task)
+    runs = await _all_runs(deps, session)
+    states = Counter(run.state for run in runs)
+    records = sorted((run.object_id, run.record) for run in runs if run.record)
+    root = session_root([bytes.fromhex(str(record)) for _, record in records])
+
+    def ended(found: Session) -> Session | None:
+        if found.is_over:
+            return None
+        outcome = rules.decide_outcome(
+            states,
+            stopped=found.stop_requested,
+            disconnected=task.disconnected,
+            error=task.error is not None,
+        )
+        return found.model_copy(
+            update={
+                **_sums(runs),
+                "state": outcome,
+                "error": task.error or (None if runs else NOTHING_FOUND),
+                "root": root.hex() if records else None,
+                "started_at": found.started_at or now,
+                "ended_at": now,
+                "updated_at": now,
+            }
+        )
+
+    session = await repository.change_session(deps.tables, scope, task.session_id, ended)
+    await _note_in_policy(deps, scope, session)
+    return session.state
+
+
+async def _end_leftovers(deps: Deps, session: Session, task: SessionTask) -> None:
+    state = rules.leftover(stopped=session.stop_requested, disconnected=task.disconnected)
+    error = "its process ended without a result" if state is RunState.FAILED else None
+    for run in await _all_runs(deps, session):
+        if run.state not in RUN_OVER:
+            ended = {"state": state, "error": error, "ended_at": deps.clock.now()}
+            await repository.put_run(deps.tables, session, run.model_copy(update=ended))
+
+
+async def _note_in_policy(deps: Deps, scope: Scope, session: Session) -> None:
+    def noted(policy: Policy) -> Policy | None:
+        if policy.last_ended_session_id == session.session_id:
+            return None
+        started = session.started_at or session.created_at
+        spent = (session.ended_at or started) - started
+        mine = policy.running_session_id == session.session_id
+        return policy.model_copy(
+            update={
+                "last_ended_session_id": session.session_id,
+                "last_run_at": session.started_at,
+                "last_status": session.state,
+                "ended_sessions": policy.ended_sessions + 1,
+                "ended_seconds": policy.ended_seconds + round(spent.total_seconds()),
+                "running_session_id": None if mine else policy.running_session_id,
+                "running_since": None if mine else policy.running_since,
+            }
+        )
+
+    if await repository.find_policy(deps.tables, scope, session.policy_id) is not None:
+        await repository.change_policy(deps.tables, scope, session.policy_id, noted)
+
+
+async def _all_runs(deps: Deps, session: Session) -> list[ObjectRun]:
+    runs: list[ObjectRun] = []
+    for shard in range(session.shards):
+        runs += await repository.list_runs(deps.tables, session, shard)
+    return runs
+
+
+def _running(session: Session, now: datetime) -> Session | None:
+    if session.is_over or session.state is not SessionState.QUEUED:
+        return None
+    return session.model_copy(
+        update={"state": SessionState.RUNNING, "started_at": now, "updated_at": now}
+    )
+
+
+def _pending(session: Session, one: ProtectedObject) -> ObjectRun:
+    return ObjectRun(
+        session_id=session.session_id,
+        object_id=one.object_id,
+        workload=one.workload,
+        source_id=one.source_id,
+        display_name=one.display_name,
+        address=one.address,
+    )
+
+
+def _sums(runs: list[ObjectRun]) -> dict[str, object]:
+    counts, volume, graph = Counts(), Volume(), GraphCost()
+    for run in runs:
+        counts, volume = counts.plus(run.counts), volume.plus(run.volume)
+        graph = graph.plus(run.graph)
+    states = Counter(run.state.value for run in runs)
+    return {"objects": dict(states), "counts": counts, "volume": volume, "graph": graph}

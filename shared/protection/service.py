@@ -1,0 +1,302 @@
+"""Use cases of policies and sessions: what the doors call."""
+
+from typing import Any
+
+from shared.access.model import Scope
+from shared.bootstrap import Deps
+from shared.customers import repository as customers
+from shared.customers.model import Customer, CustomerState
+from shared.kit import ids
+from shared.kit.errors import Conflict, Invalid, Unprocessable
+from shared.kit.tables import LostRace
+from shared.protection import repository, rules
+from shared.protection.discovery import discover, ensure_vault
+from shared.protection.model import (
+    RUN_OVER,
+    SERVICE_OF,
+    BackupType,
+    Policy,
+    RunState,
+    Session,
+    SessionState,
+)
+from shared.protection.operation import session_operation
+
+__all__ = [
+    "create_policy",
+    "create_recommended_policy",
+    "discover",
+    "ensure_vault",
+    "session_operation",
+    "start_due_session",
+    "start_session",
+    "stop_session",
+]
+
+RECOMMENDED_NAME = "Recommended"
+# A fixed tail makes the recommended policy of a customer one and the same for every attempt.
+RECOMMENDED_TAIL = "recommen"
+
+
+class CustomerNotReady(Conflict):
+    """Policies need an onboarded customer (BKP-04)."""
+
+    code, title = "CUSTOMER_NOT_READY", "The customer is not onboarded yet"
+
+
+class PlanNotSellable(Unprocessable):
+    """Only Flex policies can be created (BKP-03)."""
+
+    code, title = "PLAN_NOT_SELLABLE", "This policy type cannot be created"
+
+
+class ServiceNotChosen(Unprocessable):
+    """A service that was not chosen at onboarding cannot be protected (BKP-21)."""
+
+    code, title = "SERVICE_NOT_CHOSEN", "The customer does not have this service"
+
+
+class UnknownObjects(Unprocessable):
+    """A selection names objects that the customer does not have."""
+
+    code, title = "UNKNOWN_OBJECTS", "Some objects do not exist"
+
+
+class AlreadyRunning(Conflict):
+    """One running session per policy (BKP-08)."""
+
+    code, title = "ALREADY_RUNNING", "A session of this policy is running"
+
+
+class NotRunning(Conflict):
+    """Only a running session can be stopped (BKP-09)."""
+
+    code, title = "NOT_RUNNING", "The session has ended"
+
+
+async def create_policy(
+    deps: Deps,
+    scope: Scope,
+    customer_id: str,
+    *,
+    name: str,
+    backup_type: BackupType = BackupType.ENTIRE_ORGANIZATION,
+    policy_type: str = "Flex",
+    services: list[str] | None = None,
+    include: list[str] | None = None,
+    exclude: list[str] | None = None,
+) -> Policy:
+    """A new, enabled policy with its next run set (BKP-02, BKP-03, BKP-04)."""
+    customer = await customers.get(deps.tables, scope, customer_id)
+    if customer.state is not CustomerState.ACTIVE:
+        raise CustomerNotReady(
+            "Finish the customer's onboarding first, then create the policy.",
+            state=customer.state.value,
+        )
+    if policy_type != "Flex":
+        raise PlanNotSellable("Use policyType Flex.", pointer="/policyType")
+    bought = _protectable(customer)
+    chosen = bought if services is None else services
+    if not chosen:
+        raise Invalid("Name at least one service.", pointer="/services")
+    if foreign := sorted(set(chosen) - set(bought)):
+        raise ServiceNotChosen(
+            f"Not chosen at onboarding or not protectable: {', '.join(foreign)}.",
+            pointer="/services",
+        )
+    if backup_type is BackupType.SELECTED_ITEMS and not include:
+        raise Invalid("SelectedItems needs at least one object.", pointer="/include")
+    for pointer, wanted in (("/include", include), ("/exclude", exclude)):
+        await _require_objects(deps, scope, customer_id, wanted or [], pointer)
+    policy_id = ids.policy_id(customer_id)
+    now = deps.clock.now()
+    return await repository.add_policy(
+        deps.tables,
+        scope,
+        Policy(
+            policy_id=policy_id,
+            partner_id=scope.partner_id,
+            customer_id=customer_id,
+            name=name,
+            backup_type=backup_type,
+            services=chosen,
+            include=include or [],
+            exclude=exclude or [],
+            created_at=now,
+            next_run_at=rules.first_run(policy_id, now),
+        ),
+    )
+
+
+async def create_recommended_policy(deps: Deps, scope: Scope, customer: Customer) -> Policy:
+    """The policy that protects everything the customer chose (BKP-19); repeats find the first."""
+    policy_id = f"{customer.customer_id}-{ids.POLICY}{RECOMMENDED_TAIL}"
+    found = await repository.find_policy(deps.tables, scope, policy_id)
+    if found is not None:
+        return found
+    now = deps.clock.now()
+    return await repository.add_policy(
+        deps.tables,
+        scope,
+        Policy(
+            policy_id=policy_id,
+            partner_id=scope.partner_id,
+            customer_id=customer.customer_id,
+            name=RECOMMENDED_NAME,
+            services=_protectable(customer),
+            created_at=now,
+            created_by_system=True,
+            next_run_at=rules.first_run(policy_id, now),
+        ),
+    )
+
+
+async def start_session(deps: Deps, scope: Scope, policy_id: str, *, requested_by: str) -> Session:
+    """Claim a session for a manual run (BKP-08); the caller starts its orchestration.
+
+    `AlreadyRunning` while another one runs. A disabled policy may be run by hand (BKP-10).
+    """
+    policy = await repository.get_policy(deps.tables, scope, policy_id)
+    now = deps.clock.now()
+    session = Session(
+        session_id=ids.newest_first(policy.customer_id, ids.SESSION, now),
+        policy_id=policy_id,
+        partner_id=policy.partner_id,
+        customer_id=policy.customer_id,
+        trigger="Manual",
+        requested_by=requested_by,
+        created_at=now,
+        updated_at=now,
+    )
+    return await _claim(deps, scope, policy, session)
+
+
+async def start_due_session(deps: Deps, due: repository.Due) -> Session | None:
+    """Claim the session of a due policy and plan the next one; None when nothing is to be run.
+
+    The id follows from policy and due time: a second tick finds the first one's session.
+    """
+    scope = Scope(due.partner_id)
+    policy = await repository.find_policy(deps.tables, scope, due.policy_id)
+    if policy is None or policy.next_run_at.replace(microsecond=0) != due.due_at:
+        return None
+    session: Session | None = None
+    if policy.enabled:
+        tail = rules.scheduled_tail(policy.policy_id)
+        session_id = ids.newest_first(policy.customer_id, ids.SESSION, due.due_at, tail)
+        now = deps.clock.now()
+        session = Session(
+            session_id=session_id,
+            policy_id=policy.policy_id,
+            partner_id=policy.partner_id,
+            customer_id=policy.customer_id,
+            trigger="Schedule",
+            created_at=now,
+            updated_at=now,
+        )
+        try:
+            session = await _claim(deps, scope, policy, session)
+        except AlreadyRunning:
+            session = None  # the run in progress counts for this day
+    return session
+
+
+async def plan_next(deps: Deps, due: repository.Due) -> None:
+    """Write the next due time, then forget this one: after the orchestration was started."""
+    scope = Scope(due.partner_id)
+    now = deps.clock.now()
+
+    def later(policy: Policy) -> Policy | None:
+        if policy.next_run_at.replace(microsecond=0) != due.due_at:
+            return None
+        following = rules.next_run(policy.next_run_at, policy.interval_hours, now)
+        return policy.model_copy(update={"next_run_at": following})
+
+    policy = await repository.find_policy(deps.tables, scope, due.policy_id)
+    if policy is not None:
+        policy = await repository.change_policy(deps.tables, scope, due.policy_id, later)
+        await repository.put_due(deps.tables, policy)
+    await repository.drop_due(deps.tables, due)
+
+
+async def stop_session(deps: Deps, scope: Scope, session_id: str) -> Session:
+    """Ask a running session to stop: no further object starts (BKP-09). Asking twice is fine."""
+    now = deps.clock.now()
+
+    def stop(session: Session) -> Session | None:
+        if session.is_over:
+            raise NotRunning(f"The session ended as {session.state.value}.")
+        if session.stop_requested:
+            return None
+        return session.model_copy(
+            update={"stop_requested": True, "state": SessionState.STOPPING, "updated_at": now}
+        )
+
+    return await repository.change_session(deps.tables, scope, session_id, stop)
+
+
+def progress_percent(session: Session) -> int:
+    """Percent of the session's objects that have ended (BKP-13)."""
+    if session.is_over:
+        return 100
+    states = {RunState(state): number for state, number in session.objects.items()}
+    return rules.progress(states, RUN_OVER, session.found)
+
+
+async def _claim(deps: Deps, scope: Scope, policy: Policy, session: Session) -> Session:
+    """Claim first, then create: an unclaimed session never exists (features.md 24.1 (i))."""
+    now = deps.clock.now()
+    for _ in range(2):
+        if policy.running_session_id not in {None, session.session_id}:
+            running = await repository.find_session(
+                deps.tables, scope, str(policy.running_session_id)
+            )
+            if rules.is_running(policy, running, now):
+                raise AlreadyRunning(
+                    "Wait until it has ended, or stop it.", sessionId=policy.running_session_id
+                )
+            if running is not None and not running.is_over:
+                await _give_up(deps, scope, running)
+        claimed: dict[str, Any] = {"running_session_id": session.session_id, "running_since": now}
+        try:
+            await repository.save_policy(
+                deps.tables, scope, policy.model_copy(update=claimed)
+            )
+        except LostRace:  # somebody else claimed or changed it: look again, once
+            policy = await repository.get_policy(deps.tables, scope, policy.policy_id)
+            continue
+        return await repository.add_session(deps.tables, scope, session)
+    raise AlreadyRunning("Another request is starting a session of this policy.")
+
+
+async def _give_up(deps: Deps, scope: Scope, session: Session) -> None:
+    now = deps.clock.now()
+
+    def fail(found: Session) -> Session | None:
+        if found.state is not SessionState.QUEUED:
+            return None
+        return found.model_copy(
+            update={
+                "state": SessionState.FAILED,
+                "error": "The session was never started.",
+                "ended_at": now,
+                "updated_at": now,
+            }
+        )
+
+    await repository.change_session(deps.tables, scope, session.session_id, fail)
+
+
+def _protectable(customer: Customer) -> list[str]:
+    known = set(SERVICE_OF.values())
+    return [str(service) for service in customer.services if str(service) in known]
+
+
+async def _require_objects(
+    deps: Deps, scope: Scope, customer_id: str, wanted: list[str], pointer: str
+) -> None:
+    known = {
+        one.object_id for one in await repository.list_objects(deps.tables, scope, customer_id)
+    } if wanted else set()
+    if unknown := [one for one in wanted if one not in known]:
+        raise UnknownObjects(f"Unknown objects: {', '.join(unknown[:5])}.", pointer=pointer)

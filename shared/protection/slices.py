@@ -1,0 +1,249 @@
+"""One bounded slice of one object: pages in, a decision per item, packs out (vault.md V51).
+
+Knows nothing of mail or drives: a workload enumerates and fetches, the vault stores. Memory is
+bounded by one page and a few contents in flight, whatever the size of the mailbox.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from shared.kit.clock import Clock
+from shared.microsoft365.errors import ItemFailed, ItemSkipped, SliceOver
+from shared.microsoft365.model import Change, Page, Workload
+from shared.protection.item_rules import (
+    Step,
+    decide_step,
+    holds_cursor,
+    next_tries,
+    skip_cause,
+)
+from shared.protection.passes import Pass
+from shared.vault.model import GraphUse, Row, SliceResult
+from shared.vault.run import Run
+from shared.vault.slice import Slice
+
+# vault.md V51: a crash repeats at most one slice.
+MAX_ITEMS = 5_000
+MAX_BYTES = 256 * 1024 * 1024
+
+
+class Meter(Protocol):
+    """What tells the Microsoft 365 requests spent so far."""
+
+    def __call__(self) -> GraphUse:
+        """The sum since the transport was opened."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """When a slice has done enough, whichever comes first."""
+
+    deadline: datetime
+    items: int = MAX_ITEMS
+    bytes: int = MAX_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class SliceEnd:
+    """How a slice ended; `not_before` is set when Microsoft 365 asked for patience (M28)."""
+
+    result: SliceResult
+    more: bool
+    not_before: datetime | None = None
+
+
+async def run_slice(
+    workload: Workload, run: Run, number: int, *, bounds: Bounds, clock: Clock, meter: Meter
+) -> SliceEnd:
+    """Do slice `number` of the run, or find that it was done before (V48).
+
+    Raises what concerns the whole object: `ObjectUnavailable`, `ConsentLost`. Then no checkpoint
+    is written and the slice can be repeated.
+    """
+    part = await run.slice(number)
+    if part.done and part.result is not None:
+        return SliceEnd(part.result, part.result.more)
+    standing = Pass.model_validate(run.state) if run.slices else Pass.start(run.cursors)
+    work = _Work(workload, run, part, standing, bounds, clock)
+    more, not_before = True, None
+    try:
+        if number == 0:
+            await work.try_retry_list()
+        async with aclosing(workload.changes(standing.work, set(standing.done))) as pages:
+            async for page in pages:
+                if not await work.take(page) or work.is_spent():
+                    break
+            else:
+                more = False
+    except SliceOver as over:
+        work.over = over
+    except ItemFailed as failed:  # a page that cannot be read: the container stays unfinished
+        standing.note_failed({"k": "page"}, failed.reason, failed.request_id)
+        more = False
+    if work.over is not None:
+        more, not_before = True, work.over.not_before
+    result = await part.finish(
+        standing.committable(),
+        state=standing.model_dump(mode="json"),
+        more=more,
+        graph=meter(),
+    )
+    return SliceEnd(result, result.more, not_before)
+
+
+class _Work:
+    """The hands of one slice."""
+
+    def __init__(
+        self,
+        workload: Workload,
+        run: Run,
+        part: Slice,
+        standing: Pass,
+        bounds: Bounds,
+        clock: Clock,
+    ) -> None:
+        self.over: SliceOver | None = None
+        self._workload, self._run, self._slice, self._pass = workload, run, part, standing
+        self._bounds, self._clock = bounds, clock
+        self._known = {str(entry["i"]): entry for entry in run.retry}
+        self._flying: set[asyncio.Task[None]] = set()
+
+    def is_spent(self) -> bool:
+        """Whether the slice has done enough (V51)."""
+        return (
+            self.over is not None
+            or self._slice.items >= self._bounds.items
+            or self._slice.bytes_read >= self._bounds.bytes
+            or self._clock.now() >= self._bounds.deadline
+        )
+
+    async def take(self, page: Page) -> bool:
+        """Deal with one page; False when the slice is over before its end."""
+        changes = self._pass.enter(page)
+        held = await self._run.previous_many(
+            [change.item["i"] for change in changes if not change.removed]
+        )
+        try:
+            for change in changes:
+                if self.is_spent():
+                    break
+                await self._one(change, held.get(change.item["i"]))
+            else:
+                await self._land(0)
+                if self.over is None:
+                    self._pass.leave(page)
+                    return True
+            await self._land(0)
+        finally:
+            await self._cancel()
+        return False
+
+    async def try_retry_list(self) -> None:
+        """One try per run for every item that failed before, listed again or not (M23)."""
+        waiting = [str(entry["i"]) for entry in self._run.retry]
+        held = await self._run.previous_many(waiting)
+        try:
+            for source_id in waiting:
+                row = held.get(source_id)
+                if row is not None and not self.is_spent():
+                    await self._start(_from_row(row), row, listed=False)
+            await self._land(0)
+        finally:
+            await self._cancel()
+
+    async def _one(self, change: Change, row: Row | None) -> None:
+        item, old = change.item, row.item if row else None
+        if change.removed:
+            self._slice.gone(item["i"], change.container)
+            self._pass.note(change)
+            return
+        step = decide_step(
+            old,
+            item,
+            has_content=change.content,
+            content_changed=old is not None and self._workload.content_changed(old, change),
+            audited=self._workload.audited(change),
+            today=self._clock.now().date(),
+        )
+        if step is Step.CONTENT:
+            if item["i"] in self._pass.tried:
+                self._failed(change, row, self._pass.tried[item["i"]], "")
+                self._pass.note(change)
+            else:
+                await self._start(change, row, listed=True)
+            return
+        if step is Step.UNCHANGED:
+            self._slice.keep(item["i"])
+        elif step is Step.SKIP_AGAIN and old is not None:
+            self._slice.skipped(item, skip_cause(old), _with_content(row))
+        elif change.content and row is not None:
+            self._slice.carry(item, row)
+        else:
+            await self._slice.put(item, None)
+        self._pass.note(change)
+
+    async def _start(self, change: Change, row: Row | None, *, listed: bool) -> None:
+        await self._land(max(0, self._workload.concurrency - 1))
+        self._flying.add(asyncio.create_task(self._content(change, row, listed=listed)))
+
+    async def _content(self, change: Change, row: Row | None, *, listed: bool) -> None:
+        item = change.item
+        try:
+            content = await self._workload.fetch(change)
+            await self._slice.put(item, content)
+        except ItemSkipped as skip:
+            self._slice.skipped(item, skip.cause, _with_content(row))
+        except ItemFailed as failed:
+            if not listed:
+                self._pass.tried[item["i"]] = failed.reason
+            self._failed(change, row, failed.reason, failed.request_id, block=listed)
+        except SliceOver as over:  # not dealt with: the page is read again in the next slice
+            self.over = over
+            return
+        if listed:
+            self._pass.note(change)
+
+    def _failed(
+        self, change: Change, row: Row | None, code: str, request_id: str, *, block: bool = True
+    ) -> None:
+        self._slice.failed(change.item, code, request_id, _with_content(row))
+        self._pass.note_failed(change.item, code, request_id)
+        if block and holds_cursor(next_tries(self._known.get(change.item["i"]), code)):
+            self._pass.block(change.container)
+
+    async def _land(self, left: int) -> None:
+        """Wait until at most `left` contents are in flight; raises what one of them raised."""
+        while len(self._flying) > left:
+            landed, self._flying = await asyncio.wait(
+                self._flying, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in landed:
+                task.result()
+
+    async def _cancel(self) -> None:
+        for task in self._flying:
+            task.cancel()
+        await asyncio.gather(*self._flying, return_exceptions=True)
+        self._flying.clear()
+
+
+def _with_content(row: Row | None) -> Row | None:
+    return row if row is not None and row.has_content else None
+
+
+def _from_row(row: Row) -> Change:
+    item: dict[str, Any] = _shown(row.item)
+    return Change(
+        item=item, removed=False, container=str(item.get("p", "")), fetch={"id": item["i"]},
+        content=True,
+    )
+
+
+def _shown(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in item.items() if key not in {"s", "d", "e"}}

@@ -1,28 +1,33 @@
-"""Prepares fresh storage as a deployment would: tables and the deployment's own keys.
+"""Prepares fresh storage as a deployment would: tables, the deployment's keys, the first partner.
 
-`python -m local.seed`, with the app's settings in the environment.
+`python -m local.seed TENANT_ID CLIENT_ID`, with the app's settings in the environment.
 """
 
 import asyncio
+import sys
 
 SEEDED = "seeded"
 """The line that says all is in place."""
+PARTNER_NAME = "Local partner"
 
 
-async def seed() -> None:
-    """Run the app's own preparation. May be repeated."""
+async def seed(tenant_id: str, client_id: str) -> None:
+    """Run the app's own preparation, and register the partner with its daemon. May be repeated."""
+    from shared.access.service import register_partner
     from shared.bootstrap import Deps, prepare
 
     given = Deps()
     try:
         await prepare(given)
+        await register_partner(given, tenant_id, PARTNER_NAME, [client_id])
     finally:
         await given.close()
 
 
 def main() -> None:
     """Seed, then say so."""
-    asyncio.run(seed())
+    tenant_id, client_id = sys.argv[1:]
+    asyncio.run(seed(tenant_id, client_id))
     print(SEEDED, flush=True)
 
 

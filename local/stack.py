@@ -182,9 +182,10 @@ class Stack:
         return simulator
 
     def _start_seed(self) -> Child:
+        mine = self.registrations
         seed = Child(
             "The seed",
-            [sys.executable, "-m", "local.seed"],
+            [*(sys.executable, "-m", "local.seed"), mine.partner_tenant_id, mine.partner],
             log=self.logs / "seed.log",
             environment=self.environment,
             directory=PROJECT,

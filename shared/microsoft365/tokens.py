@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from shared.kit.clock import Clock, SystemClock
-from shared.kit.config import MICROSOFT_AUTHORITY, Settings
+from shared.kit.config import MICROSOFT_AUTHORITY, MICROSOFT_GRAPH, Settings
 from shared.microsoft365.errors import (
     ConsentLost,
     GraphError,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 # A token this close to its end is replaced, so that none dies inside a request.
 EARLY_EXPIRY = timedelta(seconds=120)
+GRAPH_SCOPE = MICROSOFT_GRAPH + "/.default"
 EXCHANGE_AUDIENCE = "api://AzureADTokenExchange/.default"
 
 # marketplace-auth.md 3.5
@@ -106,7 +107,6 @@ class Tokens:
         self._settings = settings
         self._clock = clock or SystemClock()
         self._credential = credential or self._make_credential
-        self._scope = settings.graph.rstrip("/") + "/.default"
         self._held: dict[tuple[str, str], AppToken] = {}
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
         self._identity: Any = None
@@ -156,7 +156,7 @@ class Tokens:
         # A new credential for each sign-in: the cache is ours, azure-identity's would hide a grant.
         credential = self._credential(tenant_id, client_id)
         try:
-            got = await credential.get_token(self._scope)
+            got = await credential.get_token(GRAPH_SCOPE)
         except AzureError as error:
             raise sign_in_error(str(error)) from None
         finally:

@@ -133,6 +133,10 @@ class GraphTransport:
         """The lane of the tenant's directory."""
         return self.wire.lanes.identity(self._client_id, self.tenant_id, self._seats)
 
+    def hold(self, lane: Lane, seconds: float | None) -> None:
+        """Raise a fence for a refusal that came inside a batch answer."""
+        self._raise_fence(lane, seconds)
+
     async def get[T](self, call: Call, decoder: msgspec.json.Decoder[T]) -> T:
         """A JSON answer as a typed struct; a body that is cut short counts as transient."""
         ladder = _Ladder()
@@ -287,7 +291,9 @@ class GraphTransport:
         failure = ItemFailed(answer.code or "UnknownError", answer.status, answer.request_id)
         match verdict.kind:
             case "throttled":
-                self._raise_fence(call, verdict)
+                whole_app = verdict.cause == "app"
+                lane = self.wire.lanes.app(self._client_id) if whole_app else call.lane
+                self._raise_fence(lane, verdict.wait_s)
             case "transient":
                 ladder.transient += 1
                 if ladder.transient > faults.TRANSIENT_RETRIES:
@@ -311,12 +317,8 @@ class GraphTransport:
             case _:
                 raise _ending(verdict, answer, failure)
 
-    def _raise_fence(self, call: Call, verdict: Verdict) -> None:
+    def _raise_fence(self, lane: Lane, seconds: float | None) -> None:
         self.use.throttled += 1
-        lane = call.lane
-        if verdict.cause == "app":
-            lane = self.wire.lanes.app(self._client_id)
-        seconds = verdict.wait_s
         if seconds is None:
             seconds = faults.blind_fence_s(lane.blind_refusals)
             lane.blind_refusals += 1

@@ -165,7 +165,7 @@ class Host:
         if self._hub is not None:
             await asyncio.to_thread(self._hub.stop)
         self.worker.stop()
-        return not +self.counters.running
+        return self.worker.abandoned == 0
 
     async def _end_by_hand(self, grace_seconds: float) -> None:
         await asyncio.wait(self._by_hand, timeout=grace_seconds)

@@ -1,5 +1,6 @@
 """Invoking the app's functions through Microsoft's worker runtime, without a platform around it."""
 
+import asyncio
 import logging
 import uuid
 from collections.abc import Mapping
@@ -54,6 +55,8 @@ class Worker:
 
     def __init__(self, counters: Counters) -> None:
         self.counters = counters
+        self.abandoned = 0
+        """Invocations given up while they ran: a synchronous one may still hold a thread."""
 
     def start(self) -> None:
         """Start the pool for synchronous functions (PYTHON_THREADPOOL_THREAD_COUNT)."""
@@ -99,6 +102,9 @@ class Worker:
                 retry_count=retry_count,
                 max_retry_count=max_retry_count,
             )
+        except asyncio.CancelledError:
+            self.abandoned += 1
+            raise
         finally:
             self.counters.running[name] -= 1
             (self.counters.succeeded if succeeded else self.counters.failed)[name] += 1

@@ -183,7 +183,7 @@ def _raw(message: Message, name: str) -> str:
 def _decoded(value: Any) -> str:
     text = str(value).replace("\r", "").replace("\n", "").strip()
     # An encoded word that cannot be decoded stays as it was sent.
-    with contextlib.suppress(BAD_MAIL):
+    with contextlib.suppress(*BAD_MAIL):
         text = str(make_header(decode_header(text)))
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").replace("\0", "")
 

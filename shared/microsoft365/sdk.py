@@ -45,7 +45,7 @@ async def graph_client(
     from kiota_abstractions.authentication import BaseBearerTokenAuthenticationProvider
     from msgraph.graph_request_adapter import GraphRequestAdapter
     from msgraph.graph_service_client import GraphServiceClient
-    from msgraph_core import GraphClientFactory
+    from msgraph_core import GraphClientFactory  # type: ignore[import-untyped]
 
     host = urlsplit(settings.graph).hostname or ""
     # Kiota loads its middleware (retry, redirect) into the client it is given.

@@ -15,7 +15,7 @@ from shared.kit.tables import Row, RowExists, Tables
 
 if TYPE_CHECKING:
     from shared.microsoft365.tokens import Tokens
-    from shared.vault.keys import KeyStore
+    from shared.vault.keystore import KeyStore
 
 # Rows that belong to the deployment and to no partner.
 SYSTEM_PARTITION = "system"
@@ -55,9 +55,12 @@ class Deps:
     @cached_property
     def keys(self) -> "KeyStore":
         """The key store that wraps repository keys (vault.md)."""
-        from shared.vault.keys import open_key_store
+        from shared.vault.keystore import FileKeyStore
 
-        return open_key_store(self.settings.key_store)
+        kind, _, directory = self.settings.key_store.partition(":")
+        if kind != "file" or not directory:
+            raise ValueError("HOLDFAST_KEY_STORE has to be file:<directory> in this version")
+        return FileKeyStore(directory)
 
     async def vault_stores(
         self, repo_id: str, *, create: bool = False

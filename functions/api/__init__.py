@@ -2,5 +2,19 @@
 
 from fastapi import APIRouter
 
-ROUTERS: list[APIRouter] = []
+from functions.api.consent import router as consent
+from functions.api.customers import router as customers
+from functions.api.documents import router as documents
+from functions.api.onboarding import router as onboarding
+from functions.api.operations import router as operations
+from functions.api.partners import router as partners
+
+ROUTERS: list[APIRouter] = [
+    documents,
+    partners,
+    customers,
+    onboarding,
+    consent,
+    operations,
+]
 """Every resource of the API, mounted under the prefix."""

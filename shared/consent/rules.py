@@ -1,6 +1,6 @@
 """Pure decisions of consent: which state a look at the grant means, whether a link may be used."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -8,13 +8,13 @@ from shared.consent.model import ConsentHealth, ConsentLink, ConsentState
 from shared.kit.errors import Invalid
 
 if TYPE_CHECKING:
-    from shared.microsoft365.permissions import Comparison
+    from shared.microsoft365.permissions import Comparison, Workload
 
 # M39: long enough for a phone call, short enough that a leaked link is worthless tomorrow.
 LINK_LIFE = timedelta(minutes=30)
 
 # Which workloads a chosen service needs permissions for; every tenant needs the directory.
-WORKLOADS: dict[str, tuple[str, ...]] = {
+WORKLOADS: dict[str, tuple["Workload", ...]] = {
     "exchange": ("mailbox",),
     "onedrive": ("drive",),
     "sharepoint": ("drive",),
@@ -41,7 +41,7 @@ class ConsentStateInvalid(Invalid):
     code, title = "CONSENT_STATE_INVALID", "This consent link is not valid"
 
 
-def workloads(services: Iterable[str]) -> list[str]:
+def workloads(services: Iterable[str]) -> list["Workload"]:
     """The workloads behind the chosen services, `directory` first."""
     found = {workload for service in services for workload in WORKLOADS.get(service, ())}
     return ["directory", *sorted(found)]
@@ -87,9 +87,3 @@ def require_usable(link: ConsentLink | None, now: datetime) -> ConsentLink:
 def outcome(admin_consent: str | None, error: str | None) -> str:
     """What the call-back claims: `accepted` or `declined`."""
     return "accepted" if (admin_consent or "").lower() == "true" and not error else "declined"
-
-
-def missing_services(chosen: Sequence[str] | None, present: Iterable[str]) -> list[str]:
-    """Chosen services that the tenant's licences do not hold (ONB-41)."""
-    have = set(present)
-    return [service for service in chosen or () if service not in have]

@@ -9,11 +9,14 @@ from urllib.parse import urlencode
 from shared.access.model import Scope
 from shared.consent import repository, rules
 from shared.consent.model import Consent, Consented, ConsentHealth, ConsentLink
+from shared.kit.config import MICROSOFT_GRAPH
 from shared.kit.tables import LostRace
 
 if TYPE_CHECKING:
     from shared.bootstrap import Deps
 
+# The name of Graph as a resource: the same on every host that plays Microsoft's part.
+GRAPH_SCOPE = f"{MICROSOFT_GRAPH}/.default"
 CALLBACK_PATH = "/api/v1/consent/callback"
 # 32 random bytes in URL-safe base 64.
 _STATE = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -44,6 +47,8 @@ async def check_tenant(
     except ConsentLost as lost:
         health = rules.health_of_refusal(lost.state, lost.aadsts, deps.clock.now())
     else:
+        if token.tenant_id.lower() != tenant_id.lower():
+            raise ConsentLost("denied")  # M40: a token of another tenant proves nothing
         granted = sorted(token.roles)
         chosen = rules.workloads(rules.WORKLOADS if services is None else services)
         health = rules.health_of_roles(
@@ -81,7 +86,7 @@ async def create_link(
     await repository.add_link(deps.tables, link)
     query = {
         "client_id": link.client_id,
-        "scope": f"{deps.settings.graph.rstrip('/')}/.default",
+        "scope": GRAPH_SCOPE,
         "redirect_uri": deps.settings.public_url.rstrip("/") + CALLBACK_PATH,
         "state": link.state,
     }

@@ -58,3 +58,9 @@ def customer_of(some_id: str, kind: str) -> str:
 def is_customer_id(text: str) -> bool:
     """Whether the text has the form of a customer's id."""
     return _CUSTOMER.fullmatch(text) is not None
+
+
+def kind_of(some_id: str) -> str:
+    """The kind letter of a child id; empty for anything that is none."""
+    match = _CHILD.fullmatch(some_id)
+    return match[2] if match else ""

@@ -1,14 +1,19 @@
 """Pure decisions of onboarding: what may start, how steps move, what the run shows."""
 
+import hashlib
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from shared.customers.model import Customer, CustomerState
+from shared.customers.model import Customer, CustomerState, Service
 from shared.kit.errors import Conflict, HoldfastError, Invalid, Unprocessable
 from shared.kit.operations import Operation, OperationError, OperationStatus, Step, StepState
 from shared.onboarding.model import OVER, OnboardingRun, Plan, Stage, StepName
 
 KIND = "onboarding"
+# A redirect can get lost: how often a waiting run looks for the grant itself.
+LOOK_SECONDS = 30
+OFFERED = (Service.EXCHANGE, Service.ONEDRIVE)
+"""Services this version protects, in the order they are shown."""
 RETENTION_YEARS = range(1, 26)
 """ONB-37: 1 to 25 years; without end is None."""
 
@@ -67,6 +72,12 @@ class ServiceNotInTenant(Unprocessable):
     code, title = "SERVICE_NOT_IN_TENANT", "The tenant does not have this service"
 
 
+class ServiceNotOffered(Unprocessable):
+    """This version cannot protect the service; accepting it would be a false promise."""
+
+    code, title = "SERVICE_NOT_OFFERED", "This service cannot be protected yet"
+
+
 class NotGlobalAdmin(Unprocessable):
     """The account that signed in is no Global Administrator (ONB-39)."""
 
@@ -91,6 +102,11 @@ def require_plan(plan: Plan, regions: Collection[str]) -> None:
         raise RetentionOutOfRange(
             'Choose 1 to 25 years, or "unlimited".', pointer="#/retentionYears"
         )
+    for place, service in enumerate(plan.services or ()):
+        if service not in OFFERED:
+            raise ServiceNotOffered(
+                f"Choose from {', '.join(OFFERED)}.", pointer=f"#/services/{place}"
+            )
 
 
 def require_startable(customer: Customer) -> None:
@@ -99,6 +115,25 @@ def require_startable(customer: Customer) -> None:
         raise OnboardingRunning("Wait for the running onboarding, or cancel it.")
     if customer.state is not CustomerState.PENDING:
         raise CustomerNotPending(f"The customer is {customer.state.value}.")
+
+
+def decide_services(chosen: Sequence[Service] | None, present: Collection[str]) -> list[Service]:
+    """The services to protect: what was chosen, else all the tenant has (ONB-41)."""
+    absent = [service.value for service in chosen or () if service not in present]
+    if absent:
+        raise ServiceNotInTenant(
+            f"The tenant has no licence with {', '.join(absent)}. Start again without."
+        )
+    services = list(chosen) if chosen else [name for name in OFFERED if name in present]
+    if not services:
+        raise ServiceNotInTenant("The tenant has no licence with a service that can be protected.")
+    return services
+
+
+def repository_id(customer_id: str, tenant_id: str) -> str:
+    """The repository of a customer's tenant: a second attempt finds the first one's."""
+    named = f"holdfast/repository/{customer_id}/{tenant_id}"
+    return hashlib.sha256(named.encode()).hexdigest()[:32]
 
 
 def new_steps() -> list[Step]:

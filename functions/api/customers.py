@@ -1,0 +1,162 @@
+"""Customers: create, list, read."""
+
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import Field, StringConstraints
+
+from functions.api.security import requires
+from shared.access.model import Caller
+from shared.bootstrap import deps
+from shared.customers import rules, service
+from shared.customers.model import ContractType, Customer, CustomerState, Service
+from shared.kit.api_model import ApiModel, Instant
+from shared.kit.etags import is_not_modified, strong_etag
+
+router = APIRouter(prefix="/customers", tags=["customers"])
+
+MAX_PAGE = 1000
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=50, pattern=r"^[^\x00-\x1f,]+$")]
+Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+
+
+class CustomerInCreate(ApiModel):
+    """What the partner says of a new customer."""
+
+    display_name: Name = Field(examples=["Contoso"])
+    external_id: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(
+        default=None, description="The customer's id in your own system", examples=["PSA-4711"]
+    )
+    country: Country | None = Field(default=None, description="ISO 3166-1 alpha-2", examples=["DE"])
+    tags: list[Tag] = Field(default=[], max_length=50)
+
+
+class CustomerInResponse(ApiModel):
+    """A customer as partners see it (CUS-06)."""
+
+    id: str
+    display_name: str
+    state: CustomerState
+    contract_type: ContractType
+    external_id: str | None
+    country: str | None
+    tags: list[str]
+    management_mode: str
+    tenant_id: str | None
+    domain: str | None
+    region: str | None
+    retention_years: int | None = Field(description="null means without end, once onboarded")
+    services: list[Service]
+    repository_id: str | None
+    activation_at: Instant | None
+    created_at: Instant
+    updated_at: Instant
+
+
+class CustomerInList(ApiModel):
+    """One page of customers; `nextLink` is absent on the last."""
+
+    value: list[CustomerInResponse]
+    next_link: str | None = Field(default=None, exclude_if=lambda link: link is None)
+
+
+def shown(customer: Customer) -> CustomerInResponse:
+    """The customer without what stays inside."""
+    names = CustomerInResponse.model_fields.keys() - {"id"}
+    values = {name: getattr(customer, name) for name in names}
+    return CustomerInResponse(id=customer.customer_id, **values)
+
+
+@router.post(
+    "",
+    operation_id="customers_create",
+    summary="Create a pending customer",
+    status_code=201,
+)
+async def create(
+    body: CustomerInCreate,
+    response: Response,
+    request: Request,
+    caller: Annotated[Caller, Depends(requires("customers.write"))],
+) -> CustomerInResponse:
+    """A new customer is `Pending` until its onboarding is finished."""
+    customer = await service.create_customer(
+        deps(),
+        caller,
+        display_name=body.display_name,
+        external_id=body.external_id,
+        country=body.country,
+        tags=body.tags,
+    )
+    response.headers["Location"] = f"{request.url.path}/{customer.customer_id}"
+    response.headers["ETag"] = strong_etag(customer.etag)
+    return shown(customer)
+
+
+@router.get("", operation_id="customers_list", summary="List customers")
+async def list_page(
+    caller: Annotated[Caller, Depends(requires("customers.read"))],
+    search: Annotated[
+        str, Query(max_length=200, description="In name, domain, external id and id")
+    ] = "",
+    state: Annotated[list[CustomerState], Query(description="Any of these")] = [],  # noqa: B006
+    contract_type: Annotated[list[ContractType], Query(alias="contractType")] = [],  # noqa: B006
+    tag: Annotated[list[str], Query(description="All of these")] = [],  # noqa: B006
+    orderby: Annotated[str, Query(pattern="^-?displayName$")] = "displayName",
+    maxpagesize: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
+    skip_token: Annotated[str | None, Query(alias="skipToken", max_length=4096)] = None,
+) -> CustomerInList:
+    """The customers you may see, by name. Follow `nextLink` as it is."""
+    given = deps()
+    filters = {
+        "search": search or None,
+        "state": sorted(state) or None,
+        "contractType": sorted(contract_type) or None,
+        "tag": sorted(tag) or None,
+        "orderby": orderby,
+    }
+    wanted = rules.Wanted(
+        search=search,
+        states=frozenset(state),
+        contract_types=frozenset(contract_type),
+        tags=frozenset(tag),
+        descending=orderby.startswith("-"),
+    )
+    tokens = await given.skip_tokens()
+    after: rules.Place | None = None
+    if skip_token is not None:
+        position = tokens.open(skip_token, caller.scope.partner_id, "customers_list", filters)
+        after = position["name"], position["id"]
+    found, end = await service.list_customers(given, caller.scope, wanted, after, maxpagesize)
+    link = None
+    if end is not None:
+        position = {"name": end[0], "id": end[1]}
+        token = tokens.seal(caller.scope.partner_id, "customers_list", filters, position)
+        query: dict[str, Any] = {key: value for key, value in filters.items() if value}
+        query |= {"maxpagesize": maxpagesize, "skipToken": token}
+        base = given.settings.public_url.rstrip("/")
+        link = f"{base}/api/v1/customers?{urlencode(query, doseq=True)}"
+    return CustomerInList(value=[shown(customer) for customer in found], next_link=link)
+
+
+@router.get(
+    "/{customer_id}",
+    operation_id="customers_get",
+    summary="Read a customer",
+    responses={304: {"description": "Not modified"}},
+)
+async def get(
+    customer_id: str,
+    request: Request,
+    response: Response,
+    caller: Annotated[Caller, Depends(requires("customers.read"))],
+) -> CustomerInResponse | None:
+    """The customer with its ETag; `If-None-Match` saves the body."""
+    customer = await service.get_customer(deps(), caller.scope, customer_id)
+    etag = strong_etag(customer.etag)
+    if is_not_modified(request.headers.get("if-none-match"), etag):
+        return Response(status_code=304, headers={"ETag": etag})  # type: ignore[return-value]
+    response.headers["ETag"] = etag
+    return shown(customer)

@@ -1,0 +1,7 @@
+"""Doors for calls from outside that carry no token of ours: verify, persist, answer."""
+
+from fastapi import APIRouter
+
+from functions.webhooks import consent
+
+ROUTERS: list[APIRouter] = [consent.router]

@@ -1,0 +1,79 @@
+"""The address Microsoft sends the administrator back to after an admin consent."""
+
+import html
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import HTMLResponse
+
+from functions.binding import WITH_DURABLE, current_client
+from functions.starting import signal
+from shared.bootstrap import deps
+from shared.consent import service
+from shared.consent.rules import ConsentStateInvalid
+from shared.onboarding import inputs
+
+router = APIRouter(tags=["webhooks"])
+
+ACCEPTED = (
+    "Thank you",
+    "The permissions are now being checked. You may close this window; your partner is told.",
+)
+DECLINED = ("Nothing was granted", "You may close this window. Your partner has been informed.")
+# No script, no outside resource: the page only has to say one sentence.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<meta name="viewport" content="width=device-width">
+<style>body{{font:1.1rem/1.5 system-ui;max-width:36rem;margin:20vh auto;padding:0 1rem}}</style>
+</head><body><h1>{title}</h1><p>{text}</p></body></html>
+"""
+
+
+def page(title: str, text: str, status: int = HTTPStatus.OK) -> HTMLResponse:
+    """A page for the administrator; everything in it is escaped."""
+    body = PAGE.format(title=html.escape(title), text=html.escape(text))
+    headers = {
+        "Content-Security-Policy": POLICY,
+        "Referrer-Policy": "no-referrer",
+        "Cache-Control": "no-store",
+    }
+    return HTMLResponse(body, status, headers=headers)
+
+
+@router.get(
+    "/consent/callback",
+    operation_id="consent_callback",
+    summary="Where an admin consent returns to",
+    response_class=HTMLResponse,
+    openapi_extra=WITH_DURABLE,
+)
+async def callback(
+    state: Annotated[str, Query(max_length=200)] = "",
+    admin_consent: Annotated[str | None, Query(max_length=10)] = None,
+    error: Annotated[str | None, Query(max_length=200)] = None,
+    error_description: Annotated[str | None, Query(max_length=4000)] = None,
+    tenant: Annotated[str | None, Query(max_length=100)] = None,  # noqa: ARG001  not believed (M40)
+    scope: Annotated[str | None, Query(max_length=4000)] = None,  # noqa: ARG001
+    error_uri: Annotated[str | None, Query(max_length=2000)] = None,  # noqa: ARG001
+    session_state: Annotated[str | None, Query(max_length=200)] = None,  # noqa: ARG001
+) -> HTMLResponse:
+    """Keeps what is claimed and wakes the process, which proves it with a token of its own."""
+    try:
+        link = await service.take_callback(
+            deps(),
+            state=state,
+            admin_consent=admin_consent,
+            error=error,
+            detail=error_description or error or "",
+        )
+    except ConsentStateInvalid as refused:
+        return page(refused.title, refused.detail, refused.status)
+    await signal(
+        current_client(),
+        inputs.instance_id(link.run_id),
+        inputs.CONSENT_ANSWERED,
+        {"outcome": link.outcome, "detail": link.detail},
+    )
+    return page(*(ACCEPTED if link.outcome == "accepted" else DECLINED))

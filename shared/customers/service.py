@@ -1,0 +1,67 @@
+"""Use cases of the customer registry: create, read, list."""
+
+from typing import TYPE_CHECKING
+
+from shared.access.model import Caller, Scope
+from shared.consent import repository as consents
+from shared.consent.model import Consent
+from shared.customers import repository, rules
+from shared.customers.model import Customer
+from shared.kit.errors import Forbidden
+from shared.kit.ids import new_id
+
+if TYPE_CHECKING:
+    from shared.bootstrap import Deps
+
+
+class ScopeTooNarrow(Forbidden):
+    """A caller limited to some customers cannot create another one it could not see."""
+
+    code, title = "SCOPE_TOO_NARROW", "You are limited to some customers"
+
+
+async def create_customer(
+    deps: "Deps",
+    caller: Caller,
+    *,
+    display_name: str,
+    external_id: str | None = None,
+    country: str | None = None,
+    tags: list[str] | None = None,
+) -> Customer:
+    """A new pending customer (CUS-09, ONB-32)."""
+    if caller.scope.customers is not None:
+        raise ScopeTooNarrow("Ask an administrator of the partner to create the customer.")
+    now = deps.clock.now()
+    customer = Customer(
+        customer_id=new_id(),
+        partner_id=caller.scope.partner_id,
+        display_name=display_name,
+        external_id=external_id,
+        country=country,
+        tags=sorted(set(tags or ())),
+        created_at=now,
+        created_by=caller.principal.subject,
+        updated_at=now,
+        updated_by=caller.principal.subject,
+    )
+    return await repository.add(deps.tables, caller.scope, customer)
+
+
+async def get_customer(deps: "Deps", scope: Scope, customer_id: str) -> Customer:
+    """The customer; NotFound when unknown or outside the scope."""
+    return await repository.get(deps.tables, scope, customer_id)
+
+
+async def list_customers(
+    deps: "Deps", scope: Scope, wanted: rules.Wanted, after: rules.Place | None, size: int
+) -> tuple[list[Customer], rules.Place | None]:
+    """One page of the partner's customers, and where to go on."""
+    every = await repository.list_all(deps.tables, scope)
+    return rules.page(every, wanted, after, size)
+
+
+async def customer_consents(deps: "Deps", scope: Scope, customer_id: str) -> list[Consent]:
+    """Every grant in the customer's tenant as the latest look found it (CON-02)."""
+    customer = await repository.get(deps.tables, scope, customer_id)
+    return await consents.list_of(deps.tables, scope, customer.customer_id)

@@ -12,8 +12,10 @@ from typing import Any, Self
 
 LEASH = Path(__file__).with_name("leash.py")
 LOOK_EVERY_SECONDS = 0.02
-STOP_SECONDS = 12.0
-"""A little more than the leash's own patience, after which it has killed the group."""
+GRACE_SECONDS = 8.0
+"""Time for a part to end in good order; Azurite flushes its database in well under a second."""
+STOP_SECONDS = 4.0
+"""On top of the grace: the leash has killed the group by then, unless it was stopped itself."""
 LAST_LINES = 15
 
 
@@ -35,15 +37,17 @@ class Child:
         log: Path,
         environment: Mapping[str, str] | None = None,
         directory: Path | None = None,
+        grace_seconds: float = GRACE_SECONDS,
     ) -> None:
         """Start `command`. `environment` replaces this process's own when given."""
         self.name = name
         self.log = log
+        self._grace_seconds = grace_seconds
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             self._from_byte = output.tell()
             self._process = subprocess.Popen(
-                [sys.executable, "-I", str(LEASH), *command],
+                [sys.executable, "-I", str(LEASH), str(grace_seconds), *command],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -95,7 +99,7 @@ class Child:
         if self._process.stdin and not self._process.stdin.closed:
             self._process.stdin.close()
         try:
-            self._process.wait(STOP_SECONDS)
+            self._process.wait(self._grace_seconds + STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()  # the kernel then ends the child, see leash.py
             self._process.wait()

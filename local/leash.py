@@ -1,6 +1,6 @@
 """Holds one child process on a leash: when whoever started the leash is gone, so is the child.
 
-    python -I leash.py COMMAND [ARGUMENT...]
+    python -I leash.py GRACE_SECONDS COMMAND [ARGUMENT...]
 
 Standard input is the leash: a pipe whose other end only the owner holds. It ends when the owner
 closes it or dies, by whatever means, kill -9 included; the child's whole process group is then
@@ -16,8 +16,6 @@ import subprocess
 import sys
 import threading
 
-GRACE_SECONDS = 8.0
-"""Time to end in good order; Azurite flushes its database in well under a second."""
 PR_SET_PDEATHSIG = 1
 
 
@@ -34,7 +32,7 @@ def _signal_group(group: int, number: int) -> None:
         return  # ended already
 
 
-def hold(command: list[str]) -> int:
+def hold(grace_seconds: float, command: list[str]) -> int:
     """Run the command until it ends or the leash is let go; returns the exit code."""
     # Ctrl-C goes to a terminal's whole group; who ends when is decided by the owner alone.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -49,7 +47,7 @@ def hold(command: list[str]) -> int:
 
     def end(*_: object) -> None:
         _signal_group(child.pid, signal.SIGTERM)
-        forced = threading.Timer(GRACE_SECONDS, _signal_group, (child.pid, signal.SIGKILL))
+        forced = threading.Timer(grace_seconds, _signal_group, (child.pid, signal.SIGKILL))
         forced.daemon = True
         forced.start()
 
@@ -66,4 +64,4 @@ def hold(command: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(hold(sys.argv[1:]))
+    sys.exit(hold(float(sys.argv[1]), sys.argv[2:]))

@@ -15,9 +15,9 @@ from azure.storage.blob import BlobServiceClient
 
 from local.azurite import Account, Azurite
 from local.children import Child, ChildFailed
+from tests.local.processes import GONE_SECONDS, processes_about, wait_until_nothing_is_left
 
 PROJECT = Path(__file__).parents[2]
-GONE_SECONDS = 30
 
 OWNER = """
 import sys, time
@@ -34,27 +34,6 @@ with orderly_end():
         azurite.stop()
         print("stopped", flush=True)
 """
-
-
-def processes_about(path: Path) -> list[int]:
-    """Processes whose command line names the path: each test has a path of its own."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (entry / "cmdline").read_bytes()
-            state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if str(path).encode() in command and state != "Z" and int(entry.name) != os.getpid():
-            found.append(int(entry.name))
-    return found
-
-
-def wait_until_nothing_is_left(path: Path) -> None:
-    limit = time.monotonic() + GONE_SECONDS
-    while left := processes_about(path):
-        assert time.monotonic() < limit, f"left behind: {left}"
-        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -180,7 +159,7 @@ def test_a_child_that_dies_while_starting_is_reported_with_its_last_words(tmp_pa
 def test_a_child_that_ignores_the_polite_signal_is_ended(tmp_path: Path) -> None:
     stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); "
     command = [sys.executable, "-c", stubborn + "time.sleep(600)", str(tmp_path)]
-    with Child("The part", command, log=tmp_path / "part.log") as part:
+    with Child("The part", command, log=tmp_path / "part.log", grace_seconds=0.5) as part:
         part.wait_until(lambda output: output or None, 60)
     assert not part.running
     wait_until_nothing_is_left(tmp_path)

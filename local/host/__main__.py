@@ -100,7 +100,7 @@ async def _serve(host: Host, options: argparse.Namespace) -> int:
 
 
 def _announce(host: Host, options: argparse.Namespace) -> None:
-    for line in describe(host.functions, host.router, host.address.url):
+    for line in describe(host):
         show(line)
     for warning in _warnings(host):
         logger.warning(warning)

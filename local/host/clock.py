@@ -24,7 +24,8 @@ class HostClock:
         self._moved = asyncio.Event()
 
     async def wait_until(self, moment: datetime) -> None:
-        """Return at or after `moment`, by this clock."""
+        """Return at or after `moment`, by this clock; others get a turn even if it is past."""
+        await asyncio.sleep(0)
         while (left := (moment - self.now()).total_seconds()) > 0:
             try:
                 await asyncio.wait_for(self._moved.wait(), min(left, LONGEST_WAIT_SECONDS))

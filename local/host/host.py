@@ -224,19 +224,20 @@ class Host:
         return durable_client(self.settings.hub_name, self._hub_address, site, "local")
 
 
-def describe(functions: list[Function], router: Router, url: str) -> list[str]:
+def describe(host: Host) -> list[str]:
     """One line per function, in the form `func` prints."""
-    routes = {route.function.name: route for route in router.routes}
+    routes = {route.function.name: route for route in host.router.routes}
+    schedules = {timer.function.name: timer.schedule.text for timer in host.timers}
     lines = []
-    for function in functions:
+    for function in host.functions:
         if function.disabled:
             lines.append(f"{function.name}: disabled")
         elif function.name in routes:
             methods = ",".join(function.trigger.get("methods") or ())
             path = routes[function.name].template.text
-            lines.append(f"{function.name}: [{methods}] {url}/{path}")
-        elif function.kind == "timerTrigger":
-            lines.append(f"{function.name}: timerTrigger {function.trigger['schedule']}")
+            lines.append(f"{function.name}: [{methods}] {host.address.url}/{path}")
+        elif function.name in schedules:
+            lines.append(f"{function.name}: timerTrigger {schedules[function.name]}")
         else:
             lines.append(f"{function.name}: {function.kind}")
     return lines

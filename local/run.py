@@ -9,7 +9,7 @@ from pathlib import Path
 from local.azurite import AzuriteMissing
 from local.children import ChildFailed
 from local.node import NodeMissing
-from local.rundir import run_directory
+from local.rundir import PROJECT, run_directory
 from local.signals import orderly_end
 from local.stack import Stack
 
@@ -24,6 +24,8 @@ def _arguments(given: list[str]) -> tuple[argparse.Namespace, list[str]]:
         prog="make run", description="Other options go to the simulated Microsoft 365."
     )
     parser.add_argument("--port", type=int, default=USUAL_PORT, help="port of the Partner API")
+    parser.add_argument("--name", default="run", help="data and logs lie in .local/NAME")
+    parser.add_argument("--app-root", type=Path, default=PROJECT, help="another app's folder")
     return parser.parse_known_args(given)
 
 
@@ -50,10 +52,15 @@ def describe(stack: Stack, directory: Path) -> str:
 """
 
 
-def _run(port: int, world: list[str]) -> int:
+def _run(chosen: argparse.Namespace, world: list[str]) -> int:
     with (
-        run_directory("run", keep=True) as directory,
-        Stack(directory, api_port=port, world=world or USUAL_WORLD) as stack,
+        run_directory(chosen.name, keep=True) as directory,
+        Stack(
+            directory,
+            api_port=chosen.port,
+            world=world or USUAL_WORLD,
+            app_root=chosen.app_root,
+        ) as stack,
     ):
         print(describe(stack, directory), flush=True)
         while (failure := stack.failure()) is None:
@@ -68,7 +75,7 @@ def main() -> int:
     print("starting …", flush=True)
     try:
         with orderly_end():
-            return _run(chosen.port, world)
+            return _run(chosen, world)
     except KeyboardInterrupt:
         print("ended")
         return 0

@@ -21,6 +21,7 @@ from shared.microsoft365.errors import (
     OurCredentialRefused,
     SignInUnavailable,
 )
+from shared.microsoft365.wire import Wire, default_wire
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -102,10 +103,12 @@ class Tokens:
         settings: Settings,
         *,
         clock: Clock | None = None,
+        wire: Wire | None = None,
         credential: "Callable[[str, str], AsyncTokenCredential] | None" = None,
     ) -> None:
         self._settings = settings
-        self._clock = clock or SystemClock()
+        self._clock = clock or (wire.clock if wire else SystemClock())
+        self._wire = wire
         self._credential = credential or self._make_credential
         self._held: dict[tuple[str, str], AppToken] = {}
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
@@ -180,9 +183,13 @@ class Tokens:
         self._assertion = (await self._identity.get_token(EXCHANGE_AUDIENCE)).token
 
     def _make_credential(self, tenant_id: str, client_id: str) -> "AsyncTokenCredential":
+        from azure.core.pipeline.transport import AioHttpTransport
         from azure.identity.aio import CertificateCredential, ClientAssertionCredential
 
-        place = {
+        session = (self._wire or default_wire()).session
+        place: dict[str, Any] = {
+            # The process's one session (M3): its connections, and the trust it was opened with.
+            "transport": AioHttpTransport(session=session, session_owner=False),
             "authority": self._settings.authority,
             "disable_instance_discovery": self._settings.authority != MICROSOFT_AUTHORITY,
         }

@@ -1,0 +1,271 @@
+"""The rows of the trail: one table per month, one head per partner so that the chain cannot fork.
+
+Table `AuditYYYYMM`, partition partner: `head` (number and hash of the newest line) and
+`line~{number}`. A line and the head it moves are one batch under the head's ETag. To open a month
+the head of the month before is closed first, so late writers meet a closed head and follow its
+`nextMonth`. Table `AuditHeads` holds, per partner, a month at or before the open one.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from shared.audit import chain
+from shared.audit.model import Entry, Line, instant, read, seal
+from shared.kit.errors import Unavailable
+from shared.kit.tables import LostRace, Row, RowExists, Table
+
+if TYPE_CHECKING:
+    from azure.data.tables.aio import TableServiceClient
+
+HEADS = "AuditHeads"
+_HEAD, _CURRENT = "head", "current"
+_DROPPED = Row("retention", "dropped")
+# Each lost race means that somebody else's line was written; this many in a row is an overload.
+ATTEMPTS = 30
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.005, 0.5
+
+
+class AuditBusy(Unavailable):
+    """Too many others write to the trail at this moment."""
+
+    code, title = "AUDIT_BUSY", "The audit trail cannot take the line now"
+
+
+@dataclass(slots=True)
+class Head:
+    """Where a partner's chain stands in one month."""
+
+    partner_id: str
+    month: str
+    seq: int
+    hash: str
+    at: str
+    first: int
+    """Number of the month's first line, written or not."""
+    first_previous: str
+    previous_month: str = ""
+    next_month: str = ""
+    """Set once the month is closed."""
+    etag: str = ""
+
+
+@dataclass(slots=True)
+class StoredLine:
+    """A line's text and the columns beside it."""
+
+    text: bytes
+    columns: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_consistent(self) -> bool:
+        """Whether the columns say what the text says; readable texts only."""
+        return self.columns == columns(read(self.text))
+
+
+class AuditTables:
+    """The tables of the trail: their names have a month in them, so they are opened here."""
+
+    def __init__(self, service: "TableServiceClient", prefix: str = "Audit") -> None:
+        self._service, self._prefix = service, prefix
+        self._open: dict[str, Table] = {}
+
+    async def month(self, month: str) -> Table:
+        """The table of a month, `YYYYMM`; created when it is missing."""
+        return await self._table(f"{self._prefix}{month}")
+
+    async def heads(self) -> Table:
+        """The table that says where each partner's chain is open."""
+        return await self._table(f"{self._prefix}Heads")
+
+    async def drop(self, month: str) -> None:
+        """Drop the table of a month whole, and remember that it was retention."""
+        await (await self.heads()).upsert(
+            Row(_DROPPED.partition, f"{_DROPPED.key}~{month}", {"month": month})
+        )
+        self._open.pop(f"{self._prefix}{month}", None)
+        await self._service.delete_table(f"{self._prefix}{month}")
+
+    async def was_dropped(self, month: str) -> bool:
+        """Whether the month's table was dropped by retention."""
+        found = await (await self.heads()).find(_DROPPED.partition, f"{_DROPPED.key}~{month}")
+        return found is not None
+
+    async def _table(self, name: str) -> Table:
+        if name not in self._open:
+            await self._service.create_table_if_not_exists(name)
+            self._open[name] = Table(self._service.get_table_client(name))
+        return self._open[name]
+
+
+async def append(tables: AuditTables, partner_id: str, entry: Entry, now: datetime) -> Line:
+    """Write the entry as the partner's next line; `AuditBusy` when races never end."""
+    pause = _FIRST_PAUSE_SECONDS
+    for _ in range(ATTEMPTS):
+        head = await open_head(tables, partner_id, now)
+        table = await tables.month(head.month)
+        # A clock behind the newest line must not make time run backwards in the chain.
+        at = max(instant(now), head.at)
+        text = seal(
+            entry,
+            partner_id=partner_id,
+            seq=head.seq + 1,
+            at=datetime.fromisoformat(at),
+            previous=head.hash,
+        )
+        line = read(text)
+        moved = Head(**{**_fields(head), "seq": line.seq, "hash": line.hash, "at": at})
+        stored = Row(partner_id, _line_key(line.seq), {"line": text.decode(), **columns(line)})
+        try:
+            await table.batch([("insert", stored), ("replace", _head_row(moved))])
+        except LostRace:
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
+            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+            continue
+        return line
+    raise AuditBusy("Repeat the request in a moment.", retryAfter=2)
+
+
+async def open_head(tables: AuditTables, partner_id: str, now: datetime) -> Head:
+    """The head that takes the next line, in the month of `now` or a later one."""
+    wanted = f"{now:%Y%m}"
+    head = await find_head(tables, partner_id, wanted)  # the usual case: one read
+    if head is None:
+        head = await _open_month(tables, partner_id, wanted, instant(now))
+    while head.next_month:  # another instance's clock is in the next month already
+        head = await _opened(tables, head)
+    return head
+
+
+async def find_head(tables: AuditTables, partner_id: str, month: str) -> Head | None:
+    """The head of a partner's month, or None."""
+    row = await (await tables.month(month)).find(partner_id, _HEAD)
+    if row is None:
+        return None
+    values = {name: row.values[name] for name in _STORED}
+    return Head(partner_id, month, **values, etag=row.etag)
+
+
+async def newest_head(tables: AuditTables, partner_id: str) -> Head | None:
+    """The open head, without opening a month; None for a partner without a line."""
+    current = await (await tables.heads()).find(partner_id, _CURRENT)
+    if current is None:
+        return None
+    head = await find_head(tables, partner_id, str(current.values["month"]))
+    while head is not None and head.next_month:
+        following = await find_head(tables, partner_id, head.next_month)
+        if following is None:
+            return head
+        head = following
+    return head
+
+
+async def lines(
+    tables: AuditTables, head: Head, above: int, below: int, where: str = "", **parameters: str
+) -> AsyncIterator[StoredLine]:
+    """Lines of a month with above < number < below, ascending."""
+    table = await tables.month(head.month)
+    async for row in table.query(
+        head.partner_id,
+        after=_line_key(above),
+        below=_line_key(below),
+        where=where,
+        parameters=parameters,
+    ):
+        text = str(row.values.pop("line"))
+        yield StoredLine(text.encode(), row.values)
+
+
+def columns(line: Line) -> dict[str, Any]:
+    """What is stored beside the text, to filter by."""
+    found = {
+        "at": instant(line.at),
+        "actor": line.actor.subject,
+        "customer": line.customer_id,
+        "action": line.action,
+        "targetKind": line.target.kind,
+        "targetId": line.target.id,
+        "outcome": str(line.outcome),
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+_STORED = ("seq", "hash", "at", "first", "first_previous", "previous_month", "next_month")
+
+
+def _fields(head: Head) -> dict[str, Any]:
+    return {name: getattr(head, name) for name in ("partner_id", "month", *_STORED, "etag")}
+
+
+def _head_row(head: Head) -> Row:
+    values = {name: getattr(head, name) for name in _STORED}
+    return Row(head.partner_id, _HEAD, values, head.etag)
+
+
+def _line_key(seq: int) -> str:
+    return f"line~{seq:015d}"
+
+
+async def _open_month(tables: AuditTables, partner_id: str, month: str, at: str) -> Head:
+    """Open `month` after the month that is open now; another's opening is as good as ours."""
+    heads = await tables.heads()
+    current = await heads.find(partner_id, _CURRENT)
+    if current is None:
+        # Created before the first head: two first writers in different months agree on one.
+        try:
+            current = await heads.insert(Row(partner_id, _CURRENT, {"month": month}))
+        except RowExists:
+            current = await heads.get(partner_id, _CURRENT)
+    head = await find_head(tables, partner_id, str(current.values["month"]))
+    if head is None:
+        first = str(current.values["month"])
+        head = await _insert(
+            tables, Head(partner_id, first, 0, chain.GENESIS, at, 1, chain.GENESIS)
+        )
+    while head.month < month:
+        if not head.next_month:
+            head.next_month = month
+            try:
+                await (await tables.month(head.month)).replace(_head_row(head))
+            except LostRace:
+                head = await find_head(tables, partner_id, head.month) or head
+                continue
+        head = await _opened(tables, head)
+    current.values["month"] = head.month
+    try:
+        await heads.replace(current)
+    except LostRace:
+        return head  # a hint only: whoever won points at an open month or one before it
+    return head
+
+
+async def _opened(tables: AuditTables, closed: Head) -> Head:
+    """The head of the month after a closed one; made when its opener died before."""
+    following = await find_head(tables, closed.partner_id, closed.next_month)
+    if following is not None:
+        return following
+    at = max(closed.at, f"{closed.next_month[:4]}-{closed.next_month[4:]}-01T00:00:00.000000Z")
+    return await _insert(
+        tables,
+        Head(
+            closed.partner_id,
+            closed.next_month,
+            closed.seq,
+            closed.hash,
+            at,
+            closed.seq + 1,
+            closed.hash,
+            closed.month,
+        ),
+    )
+
+
+async def _insert(tables: AuditTables, head: Head) -> Head:
+    try:
+        head.etag = (await (await tables.month(head.month)).insert(_head_row(head))).etag
+    except RowExists:
+        return await find_head(tables, head.partner_id, head.month) or head
+    return head

@@ -77,7 +77,7 @@ def main() -> int:
         with orderly_end():
             return _run(chosen, world)
     except KeyboardInterrupt:
-        print("ended")
+        print("\nended")
         return 0
     except (ChildFailed, AzuriteMissing, NodeMissing) as failure:
         print(failure, file=sys.stderr)

@@ -58,7 +58,7 @@ def test_prints_addresses_and_ends_cleanly(run: subprocess.Popen[str], name: str
     form = dict(field.split("=", 1) for field in re.findall(r"-d '?([^ ']+)'?", said))
     assert httpx.post(sign_in, data=form).json()["access_token"]
     run.send_signal(signal.SIGINT)
-    assert run.stdout.read() .strip() == "ended"
+    assert run.stdout.read().strip() == "ended"
     assert run.wait() == 0
     wait_until_nothing_is_left(RUNS / name)
 

@@ -6,6 +6,7 @@ Frame numbers inside a part: 0 `dir`, 1 `roots`, 2 + j the j-th bucket of the pa
 import os
 from typing import Any, NamedTuple
 
+from shared.vault.format.compression import decompress
 from shared.vault.format.errors import Damaged
 from shared.vault.format.frames import (
     BASE,
@@ -50,7 +51,9 @@ class Part(NamedTuple):
 class PartWriter:
     """Builds one part in memory, bucket after bucket."""
 
-    def __init__(self, ops: bytes, obj: bytes, repo: str, oid: str, tmk: int, first: int, bits: int):
+    def __init__(
+        self, ops: bytes, obj: bytes, repo: str, oid: str, tmk: int, first: int, bits: int
+    ):
         salt = os.urandom(32)
         self._ops = FrameCipher(ops, OPS, salt, BASE, repo, oid)
         self._obj = FrameCipher(obj, OBJ, salt, BASE, repo, oid)
@@ -126,9 +129,13 @@ class PartReader:
 
     def bucket(self, index: int, frame: bytes) -> bytes:
         """Rows of the part's bucket `index` (counted inside the part)."""
+        return decompress(self.bucket_packed(index, frame)) if frame else b""
+
+    def bucket_packed(self, index: int, frame: bytes) -> bytes:
+        """The same, authenticated but still compressed."""
         if self._obj is None:
             raise Damaged("rows need the object key")
-        return self._obj.open(2 + index, frame) if frame else b""
+        return self._obj.open_packed(2 + index, frame)
 
 
 def split32(data: bytes) -> list[bytes]:

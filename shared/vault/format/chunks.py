@@ -67,9 +67,7 @@ class ChunkCipher:
             where, frame = dictionary_of(body)
             if fetch is None:
                 raise UnknownFormat("codec 2 without access to its pack")
-            words = self.open(
-                fetch(where), where.digest, RAW, where.length - ENTRY_OVERHEAD
-            )
+            words = self.open(fetch(where), where.digest, RAW, where.length - ENTRY_OVERHEAD)
             plain = decompress(frame, plain_length, dictionary=words)
         if len(plain) != plain_length or sha(plain) != digest:
             raise Damaged("a chunk does not match its length and digest")

@@ -35,9 +35,7 @@ def decompress(
 
 def _decompressor(dictionary: bytes | None) -> zstandard.ZstdDecompressor:
     if dictionary is not None:
-        return zstandard.ZstdDecompressor(
-            dict_data=zstandard.ZstdCompressionDict(dictionary)
-        )
+        return zstandard.ZstdDecompressor(dict_data=zstandard.ZstdCompressionDict(dictionary))
     found = getattr(_local, "decompressor", None)
     if found is None:
         found = _local.decompressor = zstandard.ZstdDecompressor()

@@ -133,7 +133,9 @@ def recover_tenant_key(blob: bytes, key: rsa.RSAPrivateKey) -> tuple[int, bytes]
     raise Damaged("no wrap of this blob is for the given recovery key")
 
 
-def object_key_blob(tenant: TenantKeys, repo: str, oid: str, key: bytes, revision: int = 1) -> bytes:
+def object_key_blob(
+    tenant: TenantKeys, repo: str, oid: str, key: bytes, revision: int = 1
+) -> bytes:
     """`keys/o`: the object key under the tenant's wrapping key."""
     nonce = os.urandom(12)
     sealed = seal(tenant.wrap, nonce, key, _bound(repo, oid, revision))

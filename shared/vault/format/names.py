@@ -1,6 +1,7 @@
 """Names of blobs (V6) and of objects; all are keyed hashes, ciphertext hashes or numbers (V4)."""
 
 import hmac
+import os
 
 LAST = 9_999_999_999
 
@@ -18,6 +19,11 @@ def oid(k_oid: bytes, workload: str, source_id: str, generation: int = 0) -> str
 def text_bytes(text: str) -> bytes:
     """UTF-8, and for the lone surrogates JSON may carry, their three-byte form."""
     return text.encode("utf-8", "surrogatepass")
+
+
+def new_repository_id() -> str:
+    """A random repository id."""
+    return os.urandom(16).hex()
 
 
 def tenant_key(epoch: int, revision: int = 1) -> str:

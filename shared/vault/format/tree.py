@@ -77,9 +77,7 @@ def join(roots: Sequence[bytes], depth: int | None = None) -> bytes:
     level = list(roots)
     depth = len(level).bit_length() - 2 if depth is None else depth
     while len(level) > 1:
-        level = [
-            _join_two(depth, level[at], level[at + 1]) for at in range(0, len(level), 2)
-        ]
+        level = [_join_two(depth, level[at], level[at + 1]) for at in range(0, len(level), 2)]
         depth -= 1
     return level[0]
 

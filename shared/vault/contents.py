@@ -1,0 +1,196 @@
+"""Content into packs: chunk, deduplicate, compress, encrypt, collect, put (W1)."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from shared.kit.blobs import BlobStore
+from shared.vault.chunker import WHOLE, PieceChunker
+from shared.vault.format import names
+from shared.vault.format.chunks import ChunkCipher
+from shared.vault.format.content import PIECE, ContentHash
+from shared.vault.format.keys import ObjectKeys
+from shared.vault.format.packs import PackWriter
+from shared.vault.format.primitives import sha
+from shared.vault.format.rows import (
+    MAX_LISTED,
+    MAX_LOCATIONS,
+    Location,
+    Place,
+    encode_location,
+    list_chunk,
+)
+from shared.vault.keyring import put_once
+
+Content = bytes | AsyncIterator[bytes]
+Reuse = Callable[[], Awaitable[Mapping[bytes, Place]]]
+"""Gives the places of the previous version's chunks by digest; asked only for larger content."""
+
+# Above this the interpreter lock is worth giving up for compression and encryption.
+THREAD_OVER = 192 << 10
+# Digests remembered inside a slice (section 8).
+MAX_SEEN = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Where content went; `location` counts in the writer's `packs`."""
+
+    size: int
+    digest: bytes
+    location: bytes
+
+
+class ContentWriter:
+    """Stores the content of one slice; several `store` calls may run at once."""
+
+    def __init__(self, store: BlobStore, keys: ObjectKeys) -> None:
+        self._store, self._keys = store, keys
+        self._cipher = ChunkCipher(keys.chunk, keys.repo)
+        self.packs: list[bytes] = []
+        self._index: dict[bytes, int] = {}
+        self._open: PackWriter | None = None
+        self._open_index = 0
+        self._seen: dict[bytes, Place] = {}
+        self._upload = asyncio.Semaphore(1)
+        self._uploads: set[asyncio.Task[None]] = set()
+        self.read = self.new = self.stored = 0
+
+    def index_of(self, pack: bytes) -> int:
+        """Index in this slice's pack table of a pack that exists already."""
+        found = self._index.get(pack)
+        if found is None:
+            found = self._index[pack] = len(self.packs)
+            self.packs.append(pack)
+        return found
+
+    async def store(self, content: Content, reuse: Reuse) -> Stored:
+        """Take content to its end; nothing is referenced unless this returns."""
+        if isinstance(content, bytes) and len(content) <= WHOLE:
+            return await self._small(content)
+        return await self._large(_parts(content), reuse)
+
+    async def flush(self) -> None:
+        """Put the open pack and wait for every put."""
+        await self._roll()
+        while self._uploads:
+            await asyncio.gather(*self._uploads)
+
+    async def cancel(self) -> None:
+        """Stop putting; what was put is an orphan."""
+        for task in self._uploads:
+            task.cancel()
+        await asyncio.gather(*self._uploads, return_exceptions=True)
+
+    async def _small(self, content: bytes) -> Stored:
+        self.read += len(content)
+        digest = sha(content)
+        if not content:
+            return Stored(0, digest, b"[]")
+        place = await self._chunk(content, digest, {})
+        return Stored(len(content), digest, encode_location(Location([place]), short=True))
+
+    async def _large(self, parts: AsyncIterator[bytes], reuse: Reuse) -> Stored:
+        whole, chunker, room = ContentHash(), PieceChunker(), PIECE
+        places: list[Place] = []
+        known: Mapping[bytes, Place] | None = None
+        async for part in parts:
+            view = memoryview(part)
+            self.read += len(view)
+            while view:
+                now, view = view[:room], view[room:]
+                await _busy(len(now), whole.update, now)
+                chunks = await _busy(len(now), _cut, chunker, now)
+                room -= len(now)
+                if room == 0:  # chunking restarts at every piece boundary (V15)
+                    chunks += list(chunker.finish())
+                    room = PIECE
+                for chunk in chunks:
+                    known = await reuse() if known is None else known
+                    places.append(await self._chunk(chunk, sha(chunk), known))
+        for chunk in list(chunker.finish()):
+            if known is None:
+                known = await reuse() if places or len(chunk) > WHOLE else {}
+            places.append(await self._chunk(chunk, sha(chunk), known))
+        digest = whole.digest()
+        if len(places) == 1 and places[0].digest == digest and not places[0].transform:
+            return Stored(whole.length, digest, encode_location(Location(places), short=True))
+        return Stored(whole.length, digest, await self._location(places))
+
+    async def _location(self, places: list[Place]) -> bytes:
+        if len(places) <= MAX_LOCATIONS:
+            return encode_location(Location(places), short=False)
+        # List chunks name packs by hash, so every pack they reach must be put before them.
+        await self.flush()
+        reach = {place.pack for place in places}
+        lists = []
+        for at in range(0, len(places), MAX_LISTED):
+            group = places[at : at + MAX_LISTED]
+            table = sorted({place.pack for place in group})
+            packs = [self.packs[index].hex() for index in table]
+            moved = [place._replace(pack=table.index(place.pack)) for place in group]
+            plain = list_chunk(packs, moved)
+            lists.append(await self._chunk(plain, sha(plain), {}))
+        if len(lists) > MAX_LOCATIONS:
+            raise ValueError("content beyond 1 TiB does not fit the format")
+        return encode_location(Location(lists, True, tuple(reach)), short=False)
+
+    async def _chunk(self, plain: bytes, digest: bytes, known: Mapping[bytes, Place]) -> Place:
+        held = self._seen.get(digest) or known.get(digest)
+        if held is not None and held.plain == len(plain):
+            return held._replace(transform=0)
+        entry, codec = await _busy(len(plain), self._cipher.seal, plain, digest)
+        if self._open is None:
+            self._open = PackWriter(self._keys.repo, self._keys.oid)
+            self._open_index = len(self.packs)
+            self.packs.append(b"")  # named when it is full
+        offset, length = self._open.add(digest, entry, len(plain), codec)
+        place = Place(self._open_index, offset, length, codec, len(plain), digest)
+        self.new += len(plain)
+        if len(self._seen) < MAX_SEEN:
+            self._seen[digest] = place
+        if self._open.full:
+            await self._roll()
+        return place
+
+    async def _roll(self) -> None:
+        pack, index, self._open = self._open, self._open_index, None
+        if pack is None:
+            return
+        # One pack on its way while the next one fills: memory stays at two packs.
+        await self._upload.acquire()
+        task = asyncio.create_task(self._put(pack, index))
+        self._uploads.add(task)
+        task.add_done_callback(self._finished)
+
+    async def _put(self, pack: PackWriter, index: int) -> None:
+        digest, blob = await asyncio.to_thread(pack.finish, self._keys.chunk)
+        await put_once(self._store, names.pack(self._keys.oid, digest), blob)
+        self.packs[index] = digest
+        self._index[digest] = index
+        self.stored += len(blob)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._upload.release()
+        if not task.cancelled() and task.exception() is None:
+            self._uploads.discard(task)  # a failed one stays, so that flush raises its error
+
+
+async def _parts(content: Content) -> AsyncIterator[bytes]:
+    if isinstance(content, bytes):
+        for at in range(0, len(content), PIECE):
+            yield content[at : at + PIECE]
+    else:
+        async for part in content:
+            yield part
+
+
+async def _busy[**P, T](size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run work in proportion to `size` bytes here, or in a thread when it is long."""
+    if size < THREAD_OVER:
+        return work(*args, **kwargs)
+    return await asyncio.to_thread(work, *args, **kwargs)
+
+
+def _cut(chunker: PieceChunker, data: memoryview) -> list[bytes]:
+    return list(chunker.feed(data))

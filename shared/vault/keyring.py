@@ -1,0 +1,133 @@
+"""Unwrapped keys in memory, for at most one hour, never in a repr (V7, V8, V10)."""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from shared.kit.blobs import BlobExists, BlobMissing, BlobStore
+from shared.vault.errors import KeyAlarm, KeyRefused, UnknownRepository, located
+from shared.vault.format import keys as key_format
+from shared.vault.format import names
+from shared.vault.format.errors import FormatError
+from shared.vault.format.keys import ObjectKeys, TenantKeys
+from shared.vault.format.primitives import sha, unb64u
+from shared.vault.keystore import KeyStore
+
+# An hour is what V10 allows; an unwrap is one Key Vault call, so shorter buys nothing.
+KEEP_SECONDS = 3600.0
+
+
+class KeyRing:
+    """The keys of one repository: opens and, for new objects, makes them."""
+
+    def __init__(
+        self,
+        vault: BlobStore,
+        store: KeyStore,
+        repo: str,
+        *,
+        known: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`known`: name -> hex SHA-256 of key blobs recorded elsewhere; others are refused (V8)."""
+        self._vault, self._store, self._repo = vault, store, repo
+        self._known, self._clock = known, clock
+        self._held: dict[str, tuple[float, Any]] = {}
+        self.digests: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"KeyRing(repo={self._repo!r})"
+
+    async def tenant(self, epoch: int = 1) -> TenantKeys:
+        """Keys derived from the tenant master key of an epoch."""
+        name = names.tenant_key(epoch)
+        found = self._fresh(name)
+        if found is None:
+            try:
+                blob = self._checked(name, await self._vault.get(name))
+            except BlobMissing:
+                raise UnknownRepository(f"no tenant key {name}") from None
+            found = self._keep(name, TenantKeys.of(await self._unwrap(name, blob), epoch))
+        return found  # type: ignore[no-any-return]
+
+    async def object(self, oid: str, *, create: bool = False) -> ObjectKeys:
+        """Keys of an object; `create` makes the object key at its first run (V8: one for ever)."""
+        name = names.object_key(oid)
+        found = self._fresh(name)
+        if found is None:
+            try:
+                blob = self._checked(name, await self._vault.get(name))
+            except BlobMissing:
+                if not create:
+                    raise
+                blob = await self._make(name, oid)
+            with located(name):
+                tenant = await self.tenant(key_format.object_key_epoch(blob))
+                key = key_format.read_object_key_blob(blob, tenant, self._repo, oid)
+            found = self._keep(name, ObjectKeys.of(key, self._repo, oid))
+        return found  # type: ignore[no-any-return]
+
+    async def create_tenant_key(self, recovery_pem: bytes | None) -> None:
+        """Make epoch 1 unless it exists: one KEK wrap and one recovery wrap (V7)."""
+        secret = os.urandom(32)
+        try:
+            recovery = key_format.public_key(recovery_pem or await self._store.sealed_public_pem())
+        except FormatError as weak:
+            raise KeyRefused(str(weak)) from weak
+        kek = await self._store.wrap(secret)
+        blob = key_format.tenant_key_blob(
+            1,
+            (kek.kid, kek.ciphertext),
+            (key_format.spki_sha256(recovery), key_format.wrap_rsa(recovery, secret)),
+        )
+        await put_once(self._vault, names.tenant_key(1), blob)
+
+    def forget(self) -> None:
+        """Drop every unwrapped key."""
+        self._held.clear()
+
+    async def _make(self, name: str, oid: str) -> bytes:
+        tenant = await self.tenant(1)
+        mine = key_format.object_key_blob(tenant, self._repo, oid, os.urandom(32))
+        # A racing run may have made it first: then that one is the object's key.
+        blob = mine if await put_once(self._vault, name, mine) else await self._vault.get(name)
+        self.digests[name] = sha(blob).hex()
+        return blob
+
+    async def _unwrap(self, name: str, blob: bytes) -> bytes:
+        with located(name):
+            _, wraps = key_format.read_tenant_key_blob(blob)
+        for wrap in wraps:
+            if wrap["to"] == "kek":
+                return await self._store.unwrap(wrap["kid"], unb64u(wrap["ct"]))
+        raise KeyRefused(f"{name} has no wrap for a key-encryption key")
+
+    def _checked(self, name: str, blob: bytes) -> bytes:
+        digest = sha(blob).hex()
+        if self._known is not None and self._known.get(name) != digest:
+            raise KeyAlarm(f"{name} is not the recorded key blob")
+        self.digests[name] = digest
+        return blob
+
+    def _fresh(self, name: str) -> Any:
+        made, found = self._held.get(name, (0.0, None))
+        if found is not None and self._clock() - made > KEEP_SECONDS:
+            del self._held[name]
+            return None
+        return found
+
+    def _keep(self, name: str, keys: Any) -> Any:
+        now = self._clock()
+        self._held = {n: held for n, held in self._held.items() if now - held[0] <= KEEP_SECONDS}
+        self._held[name] = (now, keys)
+        return keys
+
+
+async def put_once(store: BlobStore, name: str, data: bytes) -> bool:
+    """Create the blob; False when it existed (which a repeat after a lost answer also sees)."""
+    try:
+        await store.put(name, data, create_only=True)
+    except BlobExists:
+        return False
+    return True

@@ -1,0 +1,264 @@
+"""A run: one attempt to produce the next snapshot of one object, in slices (section 13)."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from shared.kit.blobs import BlobInfo, BlobMissing, BlobStore
+from shared.vault.errors import Superseded, VaultDamaged, located
+from shared.vault.format import names, rows
+from shared.vault.format.checkpoint import CheckpointReader
+from shared.vault.format.frames import Short
+from shared.vault.format.keys import ObjectKeys, TenantKeys
+from shared.vault.format.primitives import hex16
+from shared.vault.format.rows import Place
+from shared.vault.index import Index
+from shared.vault.model import Cursor, Declared, Enumeration, GraphUse, Kind, ObjectRef
+from shared.vault.model import Row, SliceResult, SnapshotHead
+from shared.vault.reading import places_of
+from shared.vault.repository import FIRST_READ, LoadedRecord, load_record, newest_number
+from shared.vault.slices import Slice
+
+# Decoded buckets kept for look-ups; each holds about 512 rows.
+DECODED_BUCKETS = 64
+
+
+@dataclass(slots=True)
+class Checkpoint:
+    """A finished slice as the seal reads it."""
+
+    name: str
+    reader: CheckpointReader
+    meta: dict[str, Any]
+
+    @property
+    def result(self) -> SliceResult:
+        """What the slice did."""
+        found = dict(self.meta["result"])
+        return SliceResult(**found | {"graph": GraphUse(**found["graph"])})
+
+    @property
+    def packs(self) -> list[bytes]:
+        """The pack table its locations count in."""
+        return [bytes.fromhex(name) for name in self.meta["packs"]]
+
+
+class Run:
+    """Opened by `Vault.open_run`, in every activity of the run again."""
+
+    def __init__(
+        self, store: BlobStore, control: BlobStore, keys: ObjectKeys, tenant: TenantKeys,
+        ref: ObjectRef, run_id: str,
+    ) -> None:  # fmt: skip
+        self.store, self.control, self.keys, self.ref, self.id = store, control, keys, ref, run_id
+        self.ops, self.epoch = tenant.ops, tenant.epoch
+        self.parent: SnapshotHead | None = None
+        self.sealed: SnapshotHead | None = None
+        self.cursors: dict[str, Cursor] = {}
+        self.retry: list[dict[str, Any]] = []
+        self.state: dict[str, Any] = {}
+        self.slices = 0
+        self.more = True
+        self.first_checkpoint: datetime | None = None
+        self.parent_record: LoadedRecord | None = None
+        self.index = Index(store, None, keys, self.ops)
+        self.private: dict[str, Any] = {}
+        self._decoded: OrderedDict[int, dict[str, Row]] = OrderedDict()
+
+    async def open(self) -> "Run":
+        """W0: the head, the parent's cursors, and what earlier slices of this run left."""
+        newest = await newest_number(self.store, self.keys.oid)
+        left = [found async for found in self.control.list(names.run(self.keys.oid, self.id))]
+        if newest:
+            self.parent_record = await self.load(newest)
+            self.parent = self.parent_record.snapshot
+            if self.parent.run == self.id:
+                self.sealed = self.parent
+            with located(self.parent_record.name):
+                self.private = self.parent_record.record.private(
+                    self.keys.key, await self.parent_record.region("private")
+                )
+            self.cursors = self.private["cursors"]
+            self.retry = self.private["retry"]
+            self.index = Index(self.store, self.parent_record, self.keys, self.ops)
+        await self.index.open()
+        if left and self.sealed is None:
+            await self._go_on(left)
+        return self
+
+    async def _go_on(self, left: list[BlobInfo]) -> None:
+        numbers = [int(found.name.rsplit("/", 1)[1].removesuffix(".hfw")) for found in left]
+        if numbers != list(range(len(numbers))):
+            raise VaultDamaged(f"checkpoints of run {self.id} are missing: {numbers}")
+        last = await self.checkpoint(left[-1].name)
+        self.first_checkpoint = left[0].created
+        if last.meta["parent"] != self.parent_mark:
+            parent_n = last.meta["parent"][0] if last.meta["parent"] else 0
+            if self.parent is not None and self.parent.n > parent_n:
+                ours = await self.load(parent_n + 1)
+                if ours.snapshot.run == self.id:
+                    self.sealed = ours.snapshot
+                    return
+            raise Superseded(f"run {self.id} began before the newest snapshot")
+        self._take(last.meta, last.result)
+
+    @property
+    def parent_mark(self) -> list[Any] | None:
+        """What checkpoints record of their parent: number and record hash."""
+        return None if self.parent is None else [self.parent.n, self.parent.record_hash]
+
+    async def load(self, n: int) -> LoadedRecord:
+        """A record of this object."""
+        return await load_record(self.store, self.ops, self.keys.repo, self.keys.oid, n)
+
+    async def slice(self, number: int) -> Slice:
+        """Slice `number`, counted from 0; `done` when an earlier execution finished it (V48)."""
+        if not 0 <= number <= self.slices:
+            raise ValueError(f"slice {number} comes before slice {self.slices}")
+        try:
+            found = await self.checkpoint(names.checkpoint(self.keys.oid, self.id, number))
+        except BlobMissing:
+            return Slice(self, number, None)
+        if number == self.slices:
+            self.slices += 1
+            self._take(found.meta, found.result)
+        return Slice(self, number, found.result)
+
+    async def finished(
+        self, number: int, adopt: str | None, meta: Mapping[str, Any], result: SliceResult
+    ) -> SliceResult:
+        """Note a finished slice; `adopt` names the checkpoint that was there first."""
+        if adopt is not None:
+            found = await self.checkpoint(adopt)
+            meta = found.meta
+            result = SliceResult(**_fields(found.result) | {"adopted": True})
+        if number == self.slices:
+            self.slices += 1
+            self._take(meta, result)
+        return result
+
+    def _take(self, meta: Mapping[str, Any], result: SliceResult) -> None:
+        self.slices = max(self.slices, result.number + 1)
+        self.cursors, self.state = dict(meta["cursors"]), dict(meta["state"])
+        self.more = result.more
+
+    def overlaid(self, cursors: Mapping[str, Cursor | None]) -> dict[str, Cursor]:
+        """The run's cursors with these laid over; None drops one."""
+        merged: dict[str, Cursor | None] = {**self.cursors, **cursors}
+        return {name: cursor for name, cursor in merged.items() if cursor is not None}
+
+    async def checkpoint(self, name: str) -> Checkpoint:
+        """Open a checkpoint: its header and meta frame; `BlobMissing` when there is none."""
+        data = await self.control.get(name, 0, FIRST_READ)
+        with located(name):
+            while True:
+                try:
+                    reader = CheckpointReader(data, self.keys.key)
+                    break
+                except Short:
+                    data += await self.control.get(name, len(data), len(data))
+            at, length = reader.meta_span()
+            if at + length > len(data):
+                data += await self.control.get(name, len(data), at + length - len(data))
+            return Checkpoint(name, reader, reader.meta(data[at : at + length]))
+
+    async def checkpoints(self) -> list[Checkpoint]:
+        """All slices of the run, in order."""
+        wanted = [names.checkpoint(self.keys.oid, self.id, n) for n in range(self.slices)]
+        found: list[Checkpoint] = []
+        for at in range(0, len(wanted), 8):
+            found += await asyncio.gather(*map(self.checkpoint, wanted[at : at + 8]))
+        return found
+
+    async def previous(self, source_id: str) -> Row | None:
+        """The parent snapshot's row of an item; reads only the bucket it is in."""
+        return (await self.previous_many([source_id])).get(source_id)
+
+    async def previous_many(self, source_ids: Iterable[str]) -> dict[str, Row]:
+        """The parent's rows of many items; each touched bucket is read once."""
+        if self.parent is None or not self.parent.items:
+            return {}
+        oid16 = hex16(self.keys.oid)
+        by_bucket: dict[int, list[str]] = {}
+        for source_id in source_ids:
+            bucket = self.index.bucket(rows.key_of(oid16, source_id))
+            by_bucket.setdefault(bucket, []).append(source_id)
+        cold = sorted(bucket for bucket in by_bucket if bucket not in self._decoded)
+        found: dict[str, Row] = {}
+        for at in range(0, len(cold), 32):
+            await self.index.warm(cold[at : at + 32])
+            for bucket in cold[at : at + 32]:
+                held = await self._bucket(bucket)
+                found |= {i: held[i] for i in by_bucket.pop(bucket) if i in held}
+        for bucket, wanted in by_bucket.items():
+            held = await self._bucket(bucket)
+            found |= {i: held[i] for i in wanted if i in held}
+        return found
+
+    async def _bucket(self, bucket: int) -> dict[str, Row]:
+        held = self._decoded.get(bucket)
+        if held is not None:
+            self._decoded.move_to_end(bucket)
+            return held
+        held = {}
+        base = await self.index.base_lines(bucket)
+        packs = await self.index.packs_of(bucket) if base else []
+        for item, location in base:
+            row = Row.of(item, location, packs)
+            held[row.source_id] = row
+        for item, location in await self.index.tail_lines(bucket):
+            row = Row.of(item, location, self.index.tail_packs)
+            if row.item.get("gone"):
+                held.pop(row.source_id, None)
+            else:
+                held[row.source_id] = row
+        self._decoded[bucket] = held
+        if len(self._decoded) > DECODED_BUCKETS:
+            self._decoded.popitem(last=False)
+        return held
+
+    async def places(self, source_id: str, index_of: Callable[[bytes], int]) -> dict[bytes, Place]:
+        """Chunks of the parent's version of an item, by digest, counted by `index_of` (V22)."""
+        row = await self.previous(source_id)
+        if row is None or not row.has_content:
+            return {}
+        found = await places_of(self.store, self.keys, row)
+        return {place.digest: place._replace(pack=index_of(pack)) for pack, place in found}
+
+    async def seal(
+        self,
+        *,
+        enumerated: Mapping[str, Enumeration],
+        started: datetime,
+        ended: datetime,
+        expires: datetime | None,
+        kind: Kind,
+        containers_total: int | None = None,
+        declared: Declared | None = None,
+        excluded: int = 0,
+        engine: str = "graph",
+        selection: Any = None,
+    ) -> SnapshotHead:
+        """W2 to W6: merge, write the index, commit. Idempotent; `Superseded` if the race is lost."""
+        from shared.vault.seal import Facts, seal_run
+
+        total = len(enumerated) if containers_total is None else containers_total
+        return await seal_run(
+            self,
+            Facts(
+                dict(enumerated), total, started, ended, expires, kind, declared, excluded, engine,
+                selection,
+            ),
+        )  # fmt: skip
+
+    async def abandon(self) -> None:
+        """Delete the run's checkpoints; its packs are orphans for garbage collection."""
+        async for found in self.control.list(names.run(self.keys.oid, self.id)):
+            await self.control.delete(found.name)
+
+
+def _fields(result: SliceResult) -> dict[str, Any]:
+    return {name: getattr(result, name) for name in SliceResult.__slots__}

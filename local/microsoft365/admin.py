@@ -29,18 +29,22 @@ class Refused(Exception):
 
 async def answer(call: Call) -> Answer:
     """Answer one request below /_sim."""
-    parts = [unquote(part) for part in call.path.strip("/").split("/")]
     try:
-        if parts[0] == "tenants" and len(parts) > 2:
-            return await _tenant(call, parts[1], parts[2:])
-        handler = PLAIN.get((call.method, parts[0]))
-        if handler is None:
-            raise Refused(f"nothing at {call.method} /_sim/{'/'.join(parts)}", 404)
-        return await handler(call)
+        return await _dispatch(call)
     except Refused as problem:
         return answer_json({"error": str(problem)}, problem.status)
     except (BadRule, KeyError, ValueError, TypeError) as problem:
         return answer_json({"error": str(problem)}, 400)
+
+
+async def _dispatch(call: Call) -> Answer:
+    parts = [unquote(part) for part in call.path.strip("/").split("/")]
+    if parts[0] == "tenants" and len(parts) > 2:
+        return await _tenant(call, parts[1], parts[2:])
+    handler = PLAIN.get((call.method, parts[0]))
+    if handler is None:
+        raise Refused(f"nothing at {call.method} /_sim/{'/'.join(parts)}", 404)
+    return await handler(call)
 
 
 async def _body(call: Call) -> JSON:

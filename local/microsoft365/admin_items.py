@@ -47,7 +47,7 @@ def _file(call: Call, user: User, rest: list[str]) -> tuple[Drive, Item]:
     return drive, item
 
 
-async def put_mail(call: Call, user: User, rest: list[str]) -> Answer:
+async def put_mail(call: Call, user: User, _: list[str]) -> Answer:
     """Deliver the MIME of the body: ?folder=Inbox/Sub&received=ISO&draft=true&read=true."""
     box = _box(user)
     source = StoredMail(await call.read())
@@ -82,20 +82,20 @@ async def patch_mail(call: Call, user: User, rest: list[str]) -> Answer:
     return answer_json({"folderId": box.folder_id(message.folder.number)})
 
 
-async def delete_mail(call: Call, user: User, rest: list[str]) -> Answer:
+async def delete_mail(_: Call, user: User, rest: list[str]) -> Answer:
     """Remove a mail for good."""
     box, message = _message(user, rest)
     box.purge(message)
     return Answer(204)
 
 
-async def get_mail(call: Call, user: User, rest: list[str]) -> Answer:
+async def get_mail(_: Call, user: User, rest: list[str]) -> Answer:
     """Return the MIME of a mail, past every limit and fault."""
-    _, message = _message(user, rest)
+    _box_of, message = _message(user, rest)
     return Answer(200, message.source.mime(), {"Content-Type": "message/rfc822"})
 
 
-async def put_file(call: Call, user: User, rest: list[str]) -> Answer:
+async def put_file(call: Call, user: User, _: list[str]) -> Answer:
     """Write the body to ?path=a/b.txt, as a new file or a new version."""
     drive, now = _drive(user), call.sim.clock.now()
     path = call.query["path"]

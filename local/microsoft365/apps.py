@@ -100,11 +100,8 @@ def assertion_problem(
                 continue
             break
     else:
-        return (
-            700027,
-            "The certificate with identifier used to sign the client assertion is not registered "
-            "on application. [Reason - The key was not found.]",
-        )
+        text = "The certificate with identifier used to sign the client assertion is not "
+        return 700027, text + "registered on application. [Reason - The key was not found.]"
     if claims.get("iss") != app.client_id or claims.get("sub") != app.client_id:
         return 700021, "Client assertion application identifier doesn't match 'client_id'."
     if claims.get("aud") not in audiences:

@@ -2,6 +2,7 @@
 
 import html
 import secrets
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -94,8 +95,6 @@ def _consent(sim: Simulator, call: Call, tenant_name: str, form: dict[str, str])
 def grant(sim: Simulator, tenant: Tenant, app: Application, roles: list[str] | None) -> list[str]:
     """Give an application its permissions in a tenant; returns what it holds now."""
     now = sim.clock.now()
-    from datetime import timedelta
-
     delay = timedelta(seconds=float(sim.limits.get("signin", "roleDelay")))
     principal = tenant.principal(app, now, now)
     for role in app.wanted_roles if roles is None else roles:

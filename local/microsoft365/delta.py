@@ -33,18 +33,19 @@ def open_token(call: Call, kind: str, start: list[Any]) -> State:
     opened = sim.sealer.open(text)
     if not opened or opened[0] != kind:
         raise Fault(400, "SyncStateInvalid", "The sync state is invalid.")
-    _, values, made, epoch, select, size = opened
+    _, values, made, epoch, *asked = opened
+    select, size = str(asked[0]), str(asked[1])
     if select:
-        call.query["$select"] = str(select)
+        call.query["$select"] = select
     if size and call.prefer("odata.maxpagesize") is None and "$top" not in call.query:
-        call.query["$top"] = str(size)
+        call.query["$top"] = size
     return State(
         kind,
         list(values),  # type: ignore[call-overload]
         float(str(made)),
         int(str(epoch)),
-        str(select),
-        str(size),
+        select,
+        size,
         first=False,
     )
 

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from local.microsoft365.signin import (
+    DEVICE_GRANT,
     MULTI,
     Aadsts,
     find_application,
@@ -122,3 +123,6 @@ def redeem(sim: Simulator, tenant_name: str, form: dict[str, str]) -> Answer:
         raise not_found(client_id, code.user_tenant.id)
     del sim.devices[form["device_code"]]
     return answer_json(user_tokens(sim, code.user_tenant, code.user, app, code.scopes))
+
+
+DEVICE_GRANT.append(redeem)

@@ -1,19 +1,34 @@
-"""Graph: attachments of messages."""
+"""Graph: attachments of messages, small ones inline, large ones by upload session."""
 
 from typing import Any
 
 from local.microsoft365.clock import iso
-from local.microsoft365.ids import IMMUTABLE, outlook_id
-from local.microsoft365.mailbox import Message
-from local.microsoft365.mime_read import Attachment, attachment_json
+from local.microsoft365.ids import IMMUTABLE, outlook_id, parse_outlook_id
+from local.microsoft365.mail_created import attachment_of, editable
+from local.microsoft365.mail_json import mailbox_of, message_of, not_found
+from local.microsoft365.mailbox import Mailbox, Message
+from local.microsoft365.mime_read import (
+    Attachment,
+    attachment_json,
+    read_content,
+    read_meta,
+    recipient,
+)
+from local.microsoft365.query import page, pick, selected
+from local.microsoft365.roles import MAIL_READ, MAIL_WRITE
+from local.microsoft365.routes import graph
+from local.microsoft365.uploads import UploadSession, begin, lifetime
+from local.microsoft365.wire import Answer, Call, Fault, answer_json
 
 JSON = dict[str, Any]
 KEY = b"attachment ids.."
-
-
-def attachments_of(message: Message) -> list[Attachment]:
-    """Return the attachments in the MIME and those added later."""
-    return [*message.source.content().attachments, *(message.extra or [])]
+LIST = "/users/{user}/messages/{message}/attachments"
+NESTED = "/users/{user}/mailFolders/{folder}/messages/{message}/attachments"
+READ: dict[str, str] = {"service": "outlook", "kind": "attachments", "roles": MAIL_READ}
+WRITE: dict[str, str] = {"service": "outlook", "kind": "attachments.write", "roles": MAIL_WRITE}
+SMALL = 3 * 1024 * 1024
+LARGE = 150 * 1024 * 1024
+FRAGMENT = 4 * 1024 * 1024
 
 
 def attachment_id(message: Message, index: int) -> str:
@@ -23,8 +38,136 @@ def attachment_id(message: Message, index: int) -> str:
 
 def attachments_json(message: Message, *, content: bool) -> list[JSON]:
     """Return all attachments as Graph writes them."""
-    when = iso(message.received)
+    when = iso(message.modified)
     return [
         attachment_json(one, attachment_id(message, index), when, content=content)
-        for index, one in enumerate(attachments_of(message))
+        for index, one in enumerate(message.source.content().attachments)
     ]
+
+
+def _found(call: Call) -> tuple[Mailbox, Message, Attachment, int]:
+    _, box = mailbox_of(call)
+    message = message_of(call, box)
+    parsed = parse_outlook_id(KEY, call.params["attachment"])
+    attachments = message.source.content().attachments
+    if parsed is None or parsed[1] != message.number or parsed[2] > len(attachments):
+        raise not_found()
+    return box, message, attachments[parsed[2] - 1], parsed[2] - 1
+
+
+@graph.add("GET", LIST, **READ)
+@graph.add("GET", NESTED, **READ)
+async def attachments(call: Call) -> Answer:
+    """List attachments, with their bytes unless $select leaves them out."""
+    user, box = mailbox_of(call)
+    message = message_of(call, box)
+    wanted = selected(call)
+    content = wanted is None or "contentBytes" in wanted
+    things = [pick(one, wanted) for one in attachments_json(message, content=content)]
+    path = f"/users/{user.id}/messages/{call.params['message']}/attachments"
+    return answer_json(page(call, path, things, call.page_size(100, 1000), "attachments"))
+
+
+@graph.add("GET", LIST + "/{attachment}", **READ)
+@graph.add("GET", NESTED + "/{attachment}", **READ)
+async def attachment(call: Call) -> Answer:
+    """Get one attachment; `$expand=microsoft.graph.itemAttachment/item` shows a nested message."""
+    _, message, found, index = _found(call)
+    when = iso(message.modified)
+    shown = attachment_json(found, attachment_id(message, index), when, content=True)
+    if found.nested and "itemattachment/item" in call.query.get("$expand", "").lower():
+        shown["item"] = _nested_item(found)
+    return answer_json(pick(shown, selected(call)))
+
+
+def _nested_item(found: Attachment) -> JSON:
+    meta, content = read_meta(found.data), read_content(found.data)
+    return {
+        "@odata.type": "#microsoft.graph.message",
+        "id": "",
+        "subject": meta.subject,
+        "internetMessageId": meta.internet_message_id or None,
+        "sentDateTime": iso(meta.sent) if meta.sent else None,
+        "receivedDateTime": iso(meta.received) if meta.received else None,
+        "from": recipient(meta.sender) if meta.sender else None,
+        "toRecipients": [recipient(one) for one in meta.to],
+        "ccRecipients": [recipient(one) for one in meta.cc],
+        "hasAttachments": meta.has_attachments,
+        "body": {"contentType": content.content_type, "content": content.body},
+    }
+
+
+@graph.add("GET", LIST + "/{attachment}/$value", **READ)
+@graph.add("GET", NESTED + "/{attachment}/$value", **READ)
+async def attachment_value(call: Call) -> Answer:
+    """Get the bytes of an attachment; of a nested message, its MIME."""
+    _, _, found, _ = _found(call)
+    return Answer(200, found.data, {"Content-Type": "application/octet-stream"})
+
+
+def _attach(call: Call, box: Mailbox, message: Message, new: Attachment) -> JSON:
+    source = editable(message.source)
+    index = source.attach(new)
+    message.source = source
+    now = call.sim.clock.now()
+    box.touch(message, now)
+    return attachment_json(new, attachment_id(message, index), iso(now), content=False)
+
+
+@graph.add("POST", LIST, **WRITE)
+@graph.add("POST", NESTED, **WRITE)
+async def add_attachment(call: Call) -> Answer:
+    """Add an attachment below 3 MB."""
+    _, box = mailbox_of(call)
+    message = message_of(call, box)
+    new = attachment_of(await call.json())
+    call.sim.stats.bytes_in += len(new.data)
+    if len(new.data) >= SMALL:
+        text = "The maximum request length supported is 4MB."
+        raise Fault(413, "ErrorMessageSizeExceeded", text)
+    return answer_json(_attach(call, box, message, new), 201)
+
+
+@graph.add("POST", LIST + "/createUploadSession", **WRITE)
+@graph.add("POST", NESTED + "/createUploadSession", **WRITE)
+async def attachment_session(call: Call) -> Answer:
+    """Start the upload of an attachment of 3 to 150 MB, in fragments up to 4 MiB."""
+    _, box = mailbox_of(call)
+    message = message_of(call, box)
+    item = (await call.json()).get("AttachmentItem") or (await call.json()).get("attachmentItem")
+    if not isinstance(item, dict) or item.get("attachmentType") not in ("file", "item"):
+        raise Fault(400, "ErrorInvalidRequest", "AttachmentItem with attachmentType is needed.")
+    size = int(item.get("size") or 0)
+    if size < SMALL:
+        code = "ErrorAttachmentSizeShouldNotBeLessThanMinimumSize"
+        raise Fault(400, code, "Attachments below 3 MB are added by POST.")
+    if size > LARGE:
+        raise Fault(413, "ErrorAttachmentSizeLimitExceeded", "Attachments end at 150 MB.")
+
+    def finish(later: Call, data: bytes) -> Answer:
+        new = Attachment(
+            str(item.get("name") or "attachment"),
+            str(item.get("contentType") or "application/octet-stream"),
+            data,
+            bool(item.get("isInline")),
+            item.get("contentId"),
+            nested=item["attachmentType"] == "item",
+        )
+        shown = _attach(later, box, message, new)
+        where = f"{later.origin}/v1.0/attachments/{shown['id']}"
+        return Answer(201, b"", {"Location": where})
+
+    session = UploadSession(finish, lifetime(call), most=FRAGMENT, multiple=1, mail=True)
+    return answer_json(begin(call, session), 201)
+
+
+@graph.add("DELETE", LIST + "/{attachment}", **WRITE)
+@graph.add("DELETE", NESTED + "/{attachment}", **WRITE)
+async def delete_attachment(call: Call) -> Answer:
+    """Remove an attachment."""
+    box, message, _, index = _found(call)
+    source = editable(message.source)
+    source.detach(index)
+    message.source = source
+    box.touch(message, call.sim.clock.now())
+    return Answer(204)

@@ -5,6 +5,7 @@ from typing import Any
 
 from local.microsoft365.clock import parse_iso
 from local.microsoft365.delta import check_age, delta_link, next_link, open_token
+from local.microsoft365.graph_attachments import attachments_json
 from local.microsoft365.mail_json import (
     extended,
     folder_of,
@@ -28,8 +29,6 @@ def shown(call: Call, box: Mailbox, message: Message) -> JSON:
     if "singleValueExtendedProperties" in expand:
         value["singleValueExtendedProperties"] = extended(message, expand)
     if "attachments" in expand:
-        from local.microsoft365.graph_attachments import attachments_json
-
         value["attachments"] = attachments_json(message, content=True)
     return value
 
@@ -82,7 +81,7 @@ def _list(call: Call, box: Mailbox, messages: list[Message], path: str) -> Answe
     ):
         messages.reverse()
     size = call.page_size(10, 1000)
-    # Only the page is turned into JSON; `page` slices a lazy view of the rest.
+    # Only the messages of the page are turned into JSON.
     body = page(call, path, messages, size, "messages")  # type: ignore[arg-type]
     body["value"] = [shown(call, box, message) for message in body["value"]]
     return answer_json(body)

@@ -6,7 +6,7 @@ from typing import Any
 from local.microsoft365.clock import iso
 from local.microsoft365.ids import FOLDER, guid, outlook_id
 from local.microsoft365.mailbox import ROOT, Folder, Mailbox, MailSource, Message
-from local.microsoft365.mime_read import MailMeta, recipient
+from local.microsoft365.mime_read import MailMeta, parse, recipient
 from local.microsoft365.tenant import User
 from local.microsoft365.wire import Call, Fault
 
@@ -83,11 +83,6 @@ def sent_of(message: Message, meta: MailMeta) -> datetime:
     return message.sent or meta.sent or message.received
 
 
-def has_attachments(message: Message, meta: MailMeta) -> bool:
-    """Tell whether a message has attachments, those added later included."""
-    return meta.has_attachments or any(not a.inline for a in message.extra or [])
-
-
 def message_json(
     box: Mailbox, message: Message, *, immutable: bool, wanted: frozenset[str] | None
 ) -> JSON:
@@ -104,7 +99,7 @@ def message_json(
         "categories": list(message.categories),
         "receivedDateTime": iso(message.received),
         "sentDateTime": iso(sent_of(message, meta)),
-        "hasAttachments": has_attachments(message, meta),
+        "hasAttachments": meta.has_attachments,
         "internetMessageId": meta.internet_message_id or None,
         "subject": meta.subject,
         "importance": message.importance or meta.importance,
@@ -138,8 +133,6 @@ def message_json(
 
 
 def _headers(source: MailSource) -> list[JSON]:
-    from local.microsoft365.mime_read import parse
-
     message = parse(source.mime())
     return [{"name": name, "value": str(value)} for name, value in message.items()]
 

@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 from local.microsoft365.ids import FOLDER, IMMUTABLE, MESSAGE, outlook_id, parse_outlook_id
 from local.microsoft365.mime_read import (
-    Attachment,
     MailContent,
     MailMeta,
     read_content,
@@ -109,7 +108,6 @@ class Message:
     categories: tuple[str, ...] = ()
     importance: str | None = None
     sent: datetime | None = None
-    extra: list[Attachment] | None = None
 
 
 class Mailbox:

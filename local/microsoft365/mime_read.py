@@ -57,7 +57,7 @@ class MailContent:
 
 
 def text_of(message: email.message.Message, name: str) -> str:
-    """Return a decoded header, without line ends; a header that cannot be decoded comes as it is."""
+    """Return a decoded header without line ends; what cannot be decoded comes as it is."""
     raw = message.get(name)
     if raw is None:
         return ""

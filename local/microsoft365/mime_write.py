@@ -57,7 +57,6 @@ def compose(
     message.set_content(text, subtype="html" if content_type == "html" else "plain", cte="base64")
     for attachment in attachments:
         _attach(message, attachment)
-    message["MIME-Version"] = "1.0" if "MIME-Version" not in message else message["MIME-Version"]
     return message.as_bytes()
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import uuid
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -17,6 +18,8 @@ from local.microsoft365.wire import Answer, Call, answer_json
 
 JSON = dict[str, Any]
 GRAPH_RESOURCES = frozenset({"https://graph.microsoft.com", GRAPH_APP, ""})
+# The device module registers its grant here; it builds on this one.
+DEVICE_GRANT: list[Callable[[Simulator, str, dict[str, str]], Answer]] = []
 MULTI = frozenset({"common", "organizations", "consumers"})
 
 
@@ -124,9 +127,7 @@ def _token(sim: Simulator, tenant_name: str, form: dict[str, str], call: Call) -
     if grant == "client_credentials":
         return _client_credentials(sim, tenant_name, _with_basic(form, call))
     if grant in ("urn:ietf:params:oauth:grant-type:device_code", "device_code"):
-        from local.microsoft365 import device
-
-        return device.redeem(sim, tenant_name, form)
+        return DEVICE_GRANT[0](sim, tenant_name, form)
     if grant == "refresh_token":
         raise Aadsts(70000, "The provided grant has expired or is not valid.", "invalid_grant")
     text = "The request body must contain the following parameter: 'grant_type'."

@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from local.microsoft365 import (  # noqa: F401  importing registers the endpoints
+    graph_apps,
     graph_attachments,
+    graph_batch,
     graph_directory,
     graph_drive,
+    graph_drive_write,
     graph_folders,
+    graph_mail_write,
     graph_messages,
+    graph_permissions,
 )
 from local.microsoft365.apps import applications
 from local.microsoft365.clock import Clock

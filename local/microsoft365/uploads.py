@@ -4,9 +4,11 @@ import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from local.microsoft365.clock import iso
+from local.microsoft365.tenant import Tenant
 from local.microsoft365.wire import Answer, Call, Fault, answer_json
 
 JSON = dict[str, Any]
@@ -26,6 +28,7 @@ class UploadSession:
     multiple: int = FRAGMENT
     most: int = MOST_FRAGMENT
     mail: bool = False
+    tenant: Tenant | None = None
 
 
 def begin(call: Call, session: UploadSession) -> JSON:
@@ -37,7 +40,7 @@ def begin(call: Call, session: UploadSession) -> JSON:
     sim.uploads[token] = session
     return {
         "uploadUrl": f"{call.origin}/_upload/{token}",
-        "expirationDateTime": _expiry(call, session),
+        "expirationDateTime": _expiry(session),
         "nextExpectedRanges": ["0-"],
     }
 
@@ -47,11 +50,8 @@ def lifetime(call: Call) -> float:
     return call.sim.clock.seconds() + float(call.sim.limits.get("content", "uploadLifetime"))
 
 
-def _expiry(call: Call, session: UploadSession) -> str:
-    left = session.expires - call.sim.clock.seconds()
-    from datetime import timedelta
-
-    return iso(call.sim.clock.now() + timedelta(seconds=left))
+def _expiry(session: UploadSession) -> str:
+    return iso(datetime.fromtimestamp(session.expires, UTC))
 
 
 async def upload(call: Call) -> Answer:
@@ -61,7 +61,7 @@ async def upload(call: Call) -> Answer:
     if session is None or session.expires <= call.sim.clock.seconds() or call.action == "gone":
         raise Fault(404, "itemNotFound", "The upload session was not found.")
     if call.method == "GET":
-        return answer_json(_progress(call, session))
+        return answer_json(_progress(session))
     if call.method == "DELETE":
         del call.sim.uploads[token]
         return Answer(204)
@@ -74,17 +74,18 @@ async def upload(call: Call) -> Answer:
     session.data += data
     session.total = total
     if len(session.data) < total:
-        return answer_json(_progress(call, session), 200 if session.mail else 202)
+        return answer_json(_progress(session), 200 if session.mail else 202)
+    call.current_tenant = session.tenant
     answer = session.finish(call, bytes(session.data))
     call.sim.uploads.pop(token, None)
     return answer
 
 
-def _progress(call: Call, session: UploadSession) -> JSON:
+def _progress(session: UploadSession) -> JSON:
     have = len(session.data)
     end = "" if session.total is None or session.mail else str(session.total - 1)
     return {
-        "expirationDateTime": _expiry(call, session),
+        "expirationDateTime": _expiry(session),
         "nextExpectedRanges": [f"{have}-{end}"],
     }
 

@@ -51,14 +51,16 @@ class GeneratedMail:
         chance = random.Random(self.seed)
         meta = self.meta()
         inner = _inner(chance, self.mean, with_attachment=meta.has_attachments)
+        relay = f"mx{self.seed % 9}.example ([192.0.2.{self.seed % 250}])"
+        plain = meta.subject.isascii()
+        subject = meta.subject if plain else Header(meta.subject, "utf-8").encode()
         head = [
-            f"Received: from mx{self.seed % 9}.example ([192.0.2.{self.seed % 250}]) by "
-            f"mail.example with ESMTPS id {self.seed:x};\r\n {_date(self.sent)}",
+            f"Received: from {relay} by mail.example;\r\n {_date(self.sent)}",
             f"Date: {_date(self.sent)}",
             f"From: {_mailbox(meta.sender)}",
             f"To: {_mailbox(meta.to[0])}",
             *([f"Cc: {_mailbox(meta.cc[0])}"] if meta.cc else []),
-            f"Subject: {Header(meta.subject, 'utf-8').encode() if not meta.subject.isascii() else meta.subject}",  # noqa: E501
+            f"Subject: {subject}",
             f"Message-ID: {meta.internet_message_id}",
             *(["Importance: high"] if meta.importance == "high" else []),
             "MIME-Version: 1.0",

@@ -14,11 +14,11 @@ WHOLE = 1 << 20
 """A piece up to this size is one chunk."""
 
 GOLDEN = (1085875, 1093883, 1096417, 1512909, 1225350, 1734459, 639715)
-"""Chunk lengths of 8 MiB of SHAKE-128 output over `holdfast`; another cut would end deduplication."""
+"""Chunk lengths of 8 MiB of SHAKE-128 output over `holdfast`; another cut ends deduplication."""
 
 
 class ChunkerDiffers(RuntimeError):
-    """The installed chunker cuts at other places than the format says: the writer must not start."""
+    """The installed chunker cuts elsewhere than the format says: the writer must not start."""
 
 
 def parameters() -> dict[str, Any]:
@@ -28,7 +28,7 @@ def parameters() -> dict[str, Any]:
 
 
 class PieceChunker:
-    """Cuts one piece that arrives in parts; holds at most one largest chunk beyond what it is fed."""
+    """Cuts one piece that arrives in parts; holds one largest chunk beyond what it is fed."""
 
     def __init__(self) -> None:
         self._cutter = FastCDC(AVERAGE, min_size=MIN, max_size=MAX, normalized_chunking=2)

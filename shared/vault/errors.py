@@ -64,7 +64,7 @@ class KeyAlarm(HoldfastError):
 
 @contextmanager
 def located(where: str) -> Iterator[None]:
-    """Turn what the format package or a missing blob says into our refusals, with its place (V65)."""
+    """Turn what the format package or a missing blob says into refusals with a place (V65)."""
     try:
         yield
     except UnknownFormat as unknown:

@@ -43,7 +43,7 @@ class KeyStore(Protocol):
 
 
 class FileKeyStore:
-    """A software key store in a directory: for local runs. Keys are made at first use, mode 0600."""
+    """A software key store in a directory, for local runs. Keys are made at first use, 0600."""
 
     def __init__(self, directory: Path | str) -> None:
         self._directory = Path(directory)

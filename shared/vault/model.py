@@ -31,7 +31,7 @@ class ObjectRef:
 
 @dataclass(frozen=True, slots=True)
 class GraphUse:
-    """What a piece of work cost at Microsoft: requests, resource units, refusals, seconds waited."""
+    """What work cost at Microsoft: requests, resource units, refusals, seconds waited."""
 
     requests: int = 0
     ru: int = 0

@@ -56,7 +56,7 @@ class LoadedRecord:
 
 
 async def load_record(store: BlobStore, ops: bytes, repo: str, oid: str, n: int) -> LoadedRecord:
-    """Open record `n`; `UnknownSnapshot` when there is none, `VaultDamaged` when it is not right."""
+    """Open record `n`; `UnknownSnapshot` when there is none, `VaultDamaged` when it is wrong."""
     name = names.record(oid, n)
     try:
         data = await store.get(name, 0, FIRST_READ)

@@ -16,8 +16,17 @@ from shared.vault.format.keys import ObjectKeys, TenantKeys
 from shared.vault.format.primitives import hex16
 from shared.vault.format.rows import Place
 from shared.vault.index import Index
-from shared.vault.model import Cursor, Declared, Enumeration, GraphUse, Kind, ObjectRef
-from shared.vault.model import Row, SliceResult, SnapshotHead
+from shared.vault.model import (
+    Cursor,
+    Declared,
+    Enumeration,
+    GraphUse,
+    Kind,
+    ObjectRef,
+    Row,
+    SliceResult,
+    SnapshotHead,
+)
 from shared.vault.reading import places_of
 from shared.vault.repository import FIRST_READ, LoadedRecord, load_record, newest_number
 from shared.vault.slices import Slice
@@ -242,7 +251,7 @@ class Run:
         engine: str = "graph",
         selection: Any = None,
     ) -> SnapshotHead:
-        """W2 to W6: merge, write the index, commit. Idempotent; `Superseded` if the race is lost."""
+        """W2 to W6: merge, write the index, commit. Idempotent; `Superseded` if a race is lost."""
         from shared.vault.seal import Facts, seal_run
 
         total = len(enumerated) if containers_total is None else containers_total

@@ -99,7 +99,7 @@ class Builder:
     async def base(
         self, ops: bytes, tmk: int, expected: int, put: Callable[[Part], Awaitable[None]]
     ) -> tuple[list[dict[str, Any]], int, list[bytes]]:
-        """(parts as the head names them, bits, bucket roots); `put` stores each part as it is full."""
+        """(parts for the head, bits, bucket roots); `put` stores each part as it is full."""
         self._restart()
         index, keys = self._index, self._keys
         bits = bits_for(expected)

@@ -106,7 +106,7 @@ class PartWriter:
 
 
 class PartReader:
-    """Opens pieces of one part; `entry` is what the head says of it, `salt` from its clear header."""
+    """Opens pieces of one part; its salt stands in the head and in its own clear header."""
 
     def __init__(self, ops: bytes, obj: bytes | None, repo: str, oid: str, salt: bytes) -> None:
         self._ops = FrameCipher(ops, OPS, salt, BASE, repo, oid)

@@ -1,4 +1,4 @@
-"""Checkpoints: what a slice leaves behind, sorted so that a seal reads it range by range (section 7).
+"""Checkpoints: what a slice leaves behind, sorted so that a seal reads it by range (section 7).
 
 Frame 0 is `meta` (JSON); frame 1 + r holds the operations of key range r, the top six bits of the
 item key. An operation is `key(32) u32 position u8 op LP(detail) LP(item JSON) LP(location JSON)`.

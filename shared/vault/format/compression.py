@@ -39,4 +39,4 @@ def _decompressor(dictionary: bytes | None) -> zstandard.ZstdDecompressor:
     found = getattr(_local, "decompressor", None)
     if found is None:
         found = _local.decompressor = zstandard.ZstdDecompressor()
-    return found  # type: ignore[no-any-return]
+    return found

@@ -13,7 +13,7 @@ _LINE = 57  # plain bytes of one 76-character line
 
 
 class ContentHash:
-    """Running content hash; holds at most one piece's hash state and 32 bytes per finished piece."""
+    """Running content hash; holds one hash state and 32 bytes per finished piece."""
 
     def __init__(self) -> None:
         self.length = 0

@@ -82,7 +82,7 @@ def parse_header(data: bytes | memoryview, kind: str) -> tuple[dict[str, Any], i
     return header, first + 1 + end + 1
 
 
-class Short(Exception):  # noqa: N818 - a signal to read further, not an error to show
+class Short(Exception):
     """More of the blob is needed."""
 
 

@@ -103,7 +103,7 @@ def unwrap_rsa(key: rsa.RSAPrivateKey, sealed: bytes) -> bytes:
 
 
 def tenant_key_blob(epoch: int, kek: tuple[str, bytes], recovery: tuple[str, bytes]) -> bytes:
-    """`keys/t`: (kid, ciphertext) of the KEK and (spki hash, ciphertext) of the recovery key (V7)."""
+    """`keys/t`: (kid, ciphertext) of the KEK, (spki hash, ciphertext) of the recovery key (V7)."""
     wraps = [
         {"to": "kek", "kid": kek[0], "alg": ALGORITHM, "ct": b64u(kek[1])},
         {"to": "recovery", "spki_sha256": recovery[0], "alg": ALGORITHM, "ct": b64u(recovery[1])},

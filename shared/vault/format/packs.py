@@ -92,7 +92,7 @@ def read_toc(blob: bytes, k_chunk: bytes) -> list[Entry]:
 
 
 def check_pack(blob: bytes, name: str, cipher: ChunkCipher, k_chunk: bytes) -> Iterator[Entry]:
-    """Verify everything that the object's key can verify; yields entries as they pass (V19, V20)."""
+    """Verify all that the object's key can verify; yields entries as they pass (V19, V20)."""
     if sha(blob).hex() != name:
         raise Damaged("a pack's name is not the hash of its bytes")
     for entry in read_toc(blob, k_chunk):

@@ -1,4 +1,4 @@
-"""The few primitives everything is made of: SHA-256, HMAC, HKDF, AES-256-GCM, b64u, LP (section 3)."""
+"""The primitives everything is made of: SHA-256, HMAC, HKDF, AES-256-GCM, b64u, LP."""
 
 import base64
 import binascii

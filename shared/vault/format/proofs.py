@@ -60,7 +60,7 @@ def proof_holds(proof: dict[str, Any]) -> bool:
 def content_matches(proof: dict[str, Any], data: bytes) -> bool:
     """Whether these bytes are the content an inclusion proof speaks of."""
     item = proof.get("item", {})
-    return item.get("s") == len(data) and item.get("d") == b64u(content_hash(data))
+    return bool(item.get("s") == len(data) and item.get("d") == b64u(content_hash(data)))
 
 
 def _body(item: dict[str, Any]) -> bytes:

@@ -172,7 +172,8 @@ def parse_location(location: bytes, size: int, digest: str | None) -> Location:
 
 def _place(found: list[Any], size: int, digest: str | None) -> Place:
     if len(found) == 4:
-        return Place(*found, size, unb64u(digest or ""))
+        pack, offset, length, codec = found
+        return Place(pack, offset, length, codec, size, unb64u(digest or ""))
     pack, offset, length, codec, plain, coded, *transform = found
     return Place(pack, offset, length, codec, plain, unb64u(coded), *transform)
 

@@ -1,4 +1,4 @@
-"""The tree over item keys: leaf, root, joining of bucket roots, inclusion and absence (section 12)."""
+"""The tree over item keys: leaf, root, joined bucket roots, inclusion, absence (section 12)."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
@@ -48,7 +48,7 @@ def split_depth(first: bytes, last: bytes) -> int:
 
 
 def root(pairs: Iterable[Pair]) -> bytes:
-    """Root over (key, leaf) sorted by key, keys distinct; one pass, a stack of at most 256 (V41)."""
+    """Root over (key, leaf) sorted by key, keys distinct; one pass, a stack of 256 (V41)."""
     stack: list[tuple[int, bytes]] = []
     before: bytes | None = None
     for key, hashed in pairs:

@@ -56,7 +56,9 @@ class _PartnerApi(FastAPI):
                 for operation in path.values():
                     operation.pop(DURABLE, None)
                     for status in ("4XX", "5XX"):
-                        operation["responses"][status]["content"].pop("application/json", None)
+                        content = operation["responses"][status]["content"]
+                        for kind in content.keys() - {problems.MEDIA_TYPE}:
+                            del content[kind]
             self.openapi_schema = document
         return self.openapi_schema
 

@@ -47,6 +47,12 @@ def page(title: str, text: str, status: int = HTTPStatus.OK) -> HTMLResponse:
     operation_id="consent_callback",
     summary="Where an admin consent returns to",
     response_class=HTMLResponse,
+    responses={
+        HTTPStatus.BAD_REQUEST: {
+            "description": "A page that says why: the state is unknown, used or too old",
+            "content": {"text/html": {"schema": {"type": "string"}}},
+        }
+    },
     openapi_extra=WITH_DURABLE,
 )
 async def callback(

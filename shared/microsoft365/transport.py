@@ -255,7 +255,9 @@ class GraphTransport:
         )
 
     async def _refusal(self, call: Call, response: aiohttp.ClientResponse) -> Answer | None:
-        if response.ok or response.status in call.accept:
+        # SharePoint may mark infected content while serving it (section 5).
+        infected = response.headers.get("X-Virus-Infected", "").lower() == "true"
+        if (response.ok or response.status in call.accept) and not infected:
             return None
         answer = await read_answer(response, self.wire.clock.now())
         log.info(

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import aiohttp
 import pytest
 
 from local.certs import Certificates, ClientCredential, make_certificates, make_client_credential
@@ -176,9 +175,8 @@ async def cloud(
         wire = Wire(clock=clock, sleep=clock.sleep)
         tokens = Tokens(settings, wire=wire)
         try:
-            async with aiohttp.ClientSession() as session:
-                async with session.get(f"{server.http}/_sim/world") as response:
-                    world = (await response.json())["tenants"][0]
+            async with wire.session.get(f"{server.http}/_sim/world") as response:
+                world = (await response.json())["tenants"][0]
             made = Cloud(
                 server, settings, registrations, tokens, wire, clock, world["tenantId"], world
             )

@@ -10,8 +10,10 @@ What a human can do: stop the session; it is looked at between slices. Every act
 twice; a child that breaks is written down as a failed object (architecture.md sections 4 and 6).
 """
 
+# mypy: disable-error-code="untyped-decorator"
+
 from collections.abc import Generator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import azure.durable_functions as df
@@ -77,7 +79,8 @@ def backup_session(ctx: task.OrchestrationContext, given: dict[str, Any]) -> Ste
 def protect_group(ctx: task.OrchestrationContext, given: dict[str, Any]) -> Steps:
     """The objects of one group, `WINDOW` at a time; an object that breaks is written down."""
     tasks = yield ctx.call_activity("list_group", input=given, retry_policy=RETRY)
-    waiting, flying, disconnected = list(tasks), {}, False
+    waiting, disconnected = list(tasks), False
+    flying: dict[int, tuple[task.Task[Any], dict[str, Any]]] = {}
     while flying or (waiting and not disconnected):
         while waiting and not disconnected and len(flying) < WINDOW:
             one = waiting.pop(0)
@@ -186,7 +189,5 @@ def said(broken: task.TaskFailedError) -> str:
 
 def aware(ctx: task.OrchestrationContext) -> datetime:
     """The orchestration's clock as an aware instant."""
-    from datetime import UTC
-
     now: datetime = ctx.current_utc_datetime
     return now if now.tzinfo else now.replace(tzinfo=UTC)

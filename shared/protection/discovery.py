@@ -2,9 +2,9 @@
 
 import hashlib
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from shared.access.model import Scope
-from shared.bootstrap import Deps
 from shared.customers.model import Customer
 from shared.kit import ids
 from shared.kit.errors import Conflict
@@ -12,6 +12,9 @@ from shared.microsoft365.directory import Directory, DirectoryUser
 from shared.protection import repository
 from shared.protection.model import SERVICE_OF, ProtectedObject, Workload
 from shared.vault.service import Vault, create_repository, open_repository
+
+if TYPE_CHECKING:
+    from shared.bootstrap import Deps
 
 USER_DELETED = "user_deleted"
 ACTIVE = "active"
@@ -37,7 +40,7 @@ def tenant_of(customer: Customer) -> str:
     return customer.tenant_id
 
 
-async def ensure_vault(deps: Deps, customer: Customer) -> str:
+async def ensure_vault(deps: "Deps", customer: Customer) -> str:
     """Create the customer's repository if it is missing; returns its id. May run twice."""
     repo_id = repository_of(customer)
     vault, control = await deps.vault_stores(repo_id, create=True)
@@ -52,14 +55,14 @@ async def ensure_vault(deps: Deps, customer: Customer) -> str:
     return repo_id
 
 
-async def open_vault(deps: Deps, customer: Customer) -> Vault:
+async def open_vault(deps: "Deps", customer: Customer) -> Vault:
     """The customer's repository, opened with its keys."""
     repo_id = repository_of(customer)
     vault, control = await deps.vault_stores(repo_id)
     return await open_repository(vault, control, deps.keys, repo_id=repo_id)
 
 
-async def discover(deps: Deps, customer: Customer) -> dict[str, int]:
+async def discover(deps: "Deps", customer: Customer) -> dict[str, int]:
     """Bring the Objects rows up to date with the directory; returns what was counted.
 
     An object whose user has vanished is kept with its restore points and no longer licensed. An
@@ -113,7 +116,7 @@ def objects_of(customer: Customer, user: DirectoryUser, now: datetime) -> list[P
 
 
 async def _remember(
-    deps: Deps, scope: Scope, known: ProtectedObject | None, found: ProtectedObject
+    deps: "Deps", scope: Scope, known: ProtectedObject | None, found: ProtectedObject
 ) -> None:
     if known is None:
         await repository.add_object(deps.tables, scope, found)

@@ -5,10 +5,9 @@ Every function here may run twice with the same input (vault.md V48).
 
 import logging
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from shared.access.model import Scope
-from shared.bootstrap import Deps
 from shared.customers import repository as customers
 from shared.customers.model import Customer
 from shared.microsoft365.drive import Drive
@@ -36,6 +35,9 @@ from shared.vault.errors import RunExpired, Superseded
 from shared.vault.model import GraphUse, ObjectRef, SnapshotHead
 from shared.vault.run import Run
 
+if TYPE_CHECKING:
+    from shared.bootstrap import Deps
+
 log = logging.getLogger(__name__)
 
 # A slice ends well before a function host would cut it (functions-facts.md section 5: 30 minutes).
@@ -62,7 +64,7 @@ class SliceAnswer(Record):
 
 
 async def protect_slice(
-    deps: Deps, task: ObjectTask, bounds: Bounds | None = None
+    deps: "Deps", task: ObjectTask, bounds: Bounds | None = None
 ) -> SliceAnswer:
     """Do one slice of the object and write down how far it came."""
     scope = Scope(task.partner_id)
@@ -90,9 +92,7 @@ async def protect_slice(
         await _set_state(deps, scope, task.object_id, unavailable.state)
         return SliceAnswer(outcome="over")
     except SignInUnavailable as later:
-        return SliceAnswer(
-            outcome="more", not_before=now + timedelta(seconds=later.retry_after_s)
-        )
+        return SliceAnswer(outcome="more", not_before=now + timedelta(seconds=later.retry_after_s))
     except RunExpired:
         return SliceAnswer(outcome="done")
     if row.slices <= task.number:  # a repeated execution adds nothing
@@ -103,7 +103,7 @@ async def protect_slice(
     return SliceAnswer(outcome="more" if end.more else "done")
 
 
-async def seal_object(deps: Deps, task: ObjectTask) -> None:
+async def seal_object(deps: "Deps", task: ObjectTask) -> None:
     """Commit what the slices found as the next snapshot, and write the object's result."""
     scope = Scope(task.partner_id)
     session = await repository.get_session(deps.tables, scope, task.session_id)
@@ -128,6 +128,7 @@ async def seal_object(deps: Deps, task: ObjectTask) -> None:
         update={
             "counts": counts_of(head),
             "volume": Volume.model_validate(head.bytes),
+            "oid": head.oid,
             "snapshot": head.n,
             "record": head.record_hash,
             "root": head.root,
@@ -140,7 +141,7 @@ async def seal_object(deps: Deps, task: ObjectTask) -> None:
     await _end(deps, session, row, RunState.STOPPED if stopped else state, error)
 
 
-async def fail_object(deps: Deps, task: ObjectTask, error: str) -> None:
+async def fail_object(deps: "Deps", task: ObjectTask, error: str) -> None:
     """Write down that an object's process broke: counted, never lost."""
     scope = Scope(task.partner_id)
     session = await repository.get_session(deps.tables, scope, task.session_id)
@@ -164,7 +165,7 @@ def counts_of(head: SnapshotHead) -> Counts:
 
 
 async def _slice(
-    deps: Deps, session: Session, row: ObjectRun, number: int, bounds: Bounds | None
+    deps: "Deps", session: Session, row: ObjectRun, number: int, bounds: Bounds | None
 ) -> SliceEnd:
     customer = await customers.get(deps.tables, Scope(session.partner_id), session.customer_id)
     run = await _open_run(deps, customer, session, row)
@@ -185,9 +186,7 @@ async def _slice(
         return GraphUse(use.requests, use.ru, use.throttled, use.waited_s)
 
     workload = open_workload(transport, row.workload, row.source_id)
-    return await run_slice(
-        workload, run, number, bounds=bounds, clock=deps.clock, meter=spent
-    )
+    return await run_slice(workload, run, number, bounds=bounds, clock=deps.clock, meter=spent)
 
 
 def open_workload(transport: GraphTransport, workload: str, source_id: str) -> Workload:
@@ -197,13 +196,13 @@ def open_workload(transport: GraphTransport, workload: str, source_id: str) -> W
     return Drive(transport, source_id)
 
 
-async def _open_run(deps: Deps, customer: Customer, session: Session, row: ObjectRun) -> Run:
+async def _open_run(deps: "Deps", customer: Customer, session: Session, row: ObjectRun) -> Run:
     vault = await open_vault(deps, customer)
     ref = ObjectRef(row.workload, row.source_id, row.display_name, row.address)
     return await vault.open_run(ref, session.session_id)
 
 
-async def _seal(deps: Deps, customer: Customer, run: Run, row: ObjectRun) -> SnapshotHead:
+async def _seal(deps: "Deps", customer: Customer, run: Run, row: ObjectRun) -> SnapshotHead:
     standing = Pass.model_validate(run.state) if run.state else Pass()
     ended = deps.clock.now()
     return await run.seal(
@@ -241,15 +240,13 @@ def _advanced(row: ObjectRun, number: int, end: SliceEnd) -> ObjectRun:
 
 
 async def _end(
-    deps: Deps, session: Session, row: ObjectRun, state: RunState, error: str | None
+    deps: "Deps", session: Session, row: ObjectRun, state: RunState, error: str | None
 ) -> None:
-    ended = row.model_copy(
-        update={"state": state, "error": error, "ended_at": deps.clock.now()}
-    )
+    ended = row.model_copy(update={"state": state, "error": error, "ended_at": deps.clock.now()})
     await repository.put_run(deps.tables, session, ended)
 
 
-async def _set_state(deps: Deps, scope: Scope, object_id: str, state: str) -> None:
+async def _set_state(deps: "Deps", scope: Scope, object_id: str, state: str) -> None:
     def named(found: ProtectedObject) -> ProtectedObject | None:
         return found.model_copy(update={"state": state}) if found.state != state else None
 
@@ -257,7 +254,7 @@ async def _set_state(deps: Deps, scope: Scope, object_id: str, state: str) -> No
 
 
 async def _remember(
-    deps: Deps, scope: Scope, object_id: str, session: Session, head: SnapshotHead
+    deps: "Deps", scope: Scope, object_id: str, session: Session, head: SnapshotHead
 ) -> None:
     """The object's newest point; an older one never replaces a newer one."""
     point = Point(

@@ -276,6 +276,8 @@ class ObjectRun(Stored):
     error: str | None = None
     failed_items: list[dict[str, Any]] = Field(default_factory=list)
     """The first few items that failed: name, code, request id; the vault keeps all of them."""
+    oid: str = ""
+    """The object's name in the vault."""
     snapshot: int | None = None
     record: str | None = None
     root: str | None = None

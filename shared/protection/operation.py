@@ -1,10 +1,14 @@
 """A session as an operation: status, steps a person can read, result or error."""
 
+from typing import TYPE_CHECKING
+
 from shared.access.model import Scope
-from shared.bootstrap import Deps
 from shared.kit.operations import Operation, OperationError, OperationStatus, Step, StepState
 from shared.protection import repository, rules
 from shared.protection.model import RUN_OVER, RunState, Session, SessionState
+
+if TYPE_CHECKING:
+    from shared.bootstrap import Deps
 
 _STATUS = {
     SessionState.QUEUED: OperationStatus.NOT_STARTED,
@@ -18,7 +22,7 @@ _STATUS = {
 }
 
 
-async def session_operation(deps: Deps, scope: Scope, operation_id: str) -> Operation:
+async def session_operation(deps: "Deps", scope: Scope, operation_id: str) -> Operation:
     """The operation of a session; NotFound when unknown or outside the scope."""
     session = await repository.get_session(deps.tables, scope, operation_id)
     states = {RunState(state): number for state, number in session.objects.items()}

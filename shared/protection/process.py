@@ -3,10 +3,9 @@
 import logging
 from collections import Counter
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from shared.access.model import Scope
-from shared.bootstrap import Deps
 from shared.consent.service import check as check_consent
 from shared.customers import repository as customers
 from shared.microsoft365.errors import ConsentLost
@@ -27,6 +26,9 @@ from shared.protection.model import (
     Volume,
 )
 from shared.vault.format.tree import session_root
+
+if TYPE_CHECKING:
+    from shared.bootstrap import Deps
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +56,7 @@ class Plan(Record):
     detail: str = ""
 
 
-async def plan_session(deps: Deps, task: SessionTask) -> Plan:
+async def plan_session(deps: "Deps", task: SessionTask) -> Plan:
     """Look at consent, find the objects, write their rows (architecture.md section 4)."""
     scope = Scope(task.partner_id)
     now = deps.clock.now()
@@ -98,7 +100,7 @@ async def plan_session(deps: Deps, task: SessionTask) -> Plan:
     return Plan(outcome="run", groups=session.shards if chosen.objects else 0)
 
 
-async def list_group(deps: Deps, task: SessionTask, group: int) -> list[ObjectTask]:
+async def list_group(deps: "Deps", task: SessionTask, group: int) -> list[ObjectTask]:
     """The objects of one group that have not ended."""
     session = await repository.get_session(deps.tables, Scope(task.partner_id), task.session_id)
     return [
@@ -113,7 +115,7 @@ async def list_group(deps: Deps, task: SessionTask, group: int) -> list[ObjectTa
     ]
 
 
-async def tally(deps: Deps, task: SessionTask) -> Session:
+async def tally(deps: "Deps", task: SessionTask) -> Session:
     """Write the sums over the objects into the session's row: counting again is idempotent."""
     scope = Scope(task.partner_id)
     session = await repository.get_session(deps.tables, scope, task.session_id)
@@ -128,7 +130,7 @@ async def tally(deps: Deps, task: SessionTask) -> Session:
     return await repository.change_session(deps.tables, scope, task.session_id, counted)
 
 
-async def seal_session(deps: Deps, task: SessionTask) -> SessionState:
+async def seal_session(deps: "Deps", task: SessionTask) -> SessionState:
     """End the session: its outcome follows from the objects' rows, never from a belief."""
     scope = Scope(task.partner_id)
     now = deps.clock.now()
@@ -137,7 +139,7 @@ async def seal_session(deps: Deps, task: SessionTask) -> SessionState:
         await _end_leftovers(deps, session, task)
     runs = await _all_runs(deps, session)
     states = Counter(run.state for run in runs)
-    records = sorted((run.object_id, run.record) for run in runs if run.record)
+    records = sorted((run.oid, run.record) for run in runs if run.record)
     root = session_root([bytes.fromhex(str(record)) for _, record in records])
 
     def ended(found: Session) -> Session | None:
@@ -166,7 +168,7 @@ async def seal_session(deps: Deps, task: SessionTask) -> SessionState:
     return session.state
 
 
-async def _end_leftovers(deps: Deps, session: Session, task: SessionTask) -> None:
+async def _end_leftovers(deps: "Deps", session: Session, task: SessionTask) -> None:
     state = rules.leftover(stopped=session.stop_requested, disconnected=task.disconnected)
     error = "its process ended without a result" if state is RunState.FAILED else None
     for run in await _all_runs(deps, session):
@@ -175,7 +177,7 @@ async def _end_leftovers(deps: Deps, session: Session, task: SessionTask) -> Non
             await repository.put_run(deps.tables, session, run.model_copy(update=ended))
 
 
-async def _note_in_policy(deps: Deps, scope: Scope, session: Session) -> None:
+async def _note_in_policy(deps: "Deps", scope: Scope, session: Session) -> None:
     def noted(policy: Policy) -> Policy | None:
         if policy.last_ended_session_id == session.session_id:
             return None
@@ -198,7 +200,7 @@ async def _note_in_policy(deps: Deps, scope: Scope, session: Session) -> None:
         await repository.change_policy(deps.tables, scope, session.policy_id, noted)
 
 
-async def _all_runs(deps: Deps, session: Session) -> list[ObjectRun]:
+async def _all_runs(deps: "Deps", session: Session) -> list[ObjectRun]:
     runs: list[ObjectRun] = []
     for shard in range(session.shards):
         runs += await repository.list_runs(deps.tables, session, shard)

@@ -233,9 +233,7 @@ async def add_run(tables: Tables, session: Session, run: ObjectRun) -> None:
         )
 
 
-async def get_run(
-    tables: Tables, session: Session, workload: str, object_id: str
-) -> ObjectRun:
+async def get_run(tables: Tables, session: Session, workload: str, object_id: str) -> ObjectRun:
     """One object of a session; NotFound when it is not part of it."""
     shard = shard_of(object_id, session.shards)
     row = await tables["ObjectRuns"].find(

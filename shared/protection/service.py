@@ -1,9 +1,8 @@
 """Use cases of policies and sessions: what the doors call."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shared.access.model import Scope
-from shared.bootstrap import Deps
 from shared.customers import repository as customers
 from shared.customers.model import Customer, CustomerState
 from shared.kit import ids
@@ -22,13 +21,15 @@ from shared.protection.model import (
 )
 from shared.protection.operation import session_operation
 
+if TYPE_CHECKING:
+    from shared.bootstrap import Deps
+
 __all__ = [
     "create_policy",
     "create_recommended_policy",
     "discover",
     "ensure_vault",
     "session_operation",
-    "start_due_session",
     "start_session",
     "stop_session",
 ]
@@ -75,7 +76,7 @@ class NotRunning(Conflict):
 
 
 async def create_policy(
-    deps: Deps,
+    deps: "Deps",
     scope: Scope,
     customer_id: str,
     *,
@@ -128,7 +129,7 @@ async def create_policy(
     )
 
 
-async def create_recommended_policy(deps: Deps, scope: Scope, customer: Customer) -> Policy:
+async def create_recommended_policy(deps: "Deps", scope: Scope, customer: Customer) -> Policy:
     """The policy that protects everything the customer chose (BKP-19); repeats find the first."""
     policy_id = f"{customer.customer_id}-{ids.POLICY}{RECOMMENDED_TAIL}"
     found = await repository.find_policy(deps.tables, scope, policy_id)
@@ -151,7 +152,9 @@ async def create_recommended_policy(deps: Deps, scope: Scope, customer: Customer
     )
 
 
-async def start_session(deps: Deps, scope: Scope, policy_id: str, *, requested_by: str) -> Session:
+async def start_session(
+    deps: "Deps", scope: Scope, policy_id: str, *, requested_by: str
+) -> Session:
     """Claim a session for a manual run (BKP-08); the caller starts its orchestration.
 
     `AlreadyRunning` while another one runs. A disabled policy may be run by hand (BKP-10).
@@ -168,58 +171,10 @@ async def start_session(deps: Deps, scope: Scope, policy_id: str, *, requested_b
         created_at=now,
         updated_at=now,
     )
-    return await _claim(deps, scope, policy, session)
+    return await claim_session(deps, scope, policy, session)
 
 
-async def start_due_session(deps: Deps, due: repository.Due) -> Session | None:
-    """Claim the session of a due policy and plan the next one; None when nothing is to be run.
-
-    The id follows from policy and due time: a second tick finds the first one's session.
-    """
-    scope = Scope(due.partner_id)
-    policy = await repository.find_policy(deps.tables, scope, due.policy_id)
-    if policy is None or policy.next_run_at.replace(microsecond=0) != due.due_at:
-        return None
-    session: Session | None = None
-    if policy.enabled:
-        tail = rules.scheduled_tail(policy.policy_id)
-        session_id = ids.newest_first(policy.customer_id, ids.SESSION, due.due_at, tail)
-        now = deps.clock.now()
-        session = Session(
-            session_id=session_id,
-            policy_id=policy.policy_id,
-            partner_id=policy.partner_id,
-            customer_id=policy.customer_id,
-            trigger="Schedule",
-            created_at=now,
-            updated_at=now,
-        )
-        try:
-            session = await _claim(deps, scope, policy, session)
-        except AlreadyRunning:
-            session = None  # the run in progress counts for this day
-    return session
-
-
-async def plan_next(deps: Deps, due: repository.Due) -> None:
-    """Write the next due time, then forget this one: after the orchestration was started."""
-    scope = Scope(due.partner_id)
-    now = deps.clock.now()
-
-    def later(policy: Policy) -> Policy | None:
-        if policy.next_run_at.replace(microsecond=0) != due.due_at:
-            return None
-        following = rules.next_run(policy.next_run_at, policy.interval_hours, now)
-        return policy.model_copy(update={"next_run_at": following})
-
-    policy = await repository.find_policy(deps.tables, scope, due.policy_id)
-    if policy is not None:
-        policy = await repository.change_policy(deps.tables, scope, due.policy_id, later)
-        await repository.put_due(deps.tables, policy)
-    await repository.drop_due(deps.tables, due)
-
-
-async def stop_session(deps: Deps, scope: Scope, session_id: str) -> Session:
+async def stop_session(deps: "Deps", scope: Scope, session_id: str) -> Session:
     """Ask a running session to stop: no further object starts (BKP-09). Asking twice is fine."""
     now = deps.clock.now()
 
@@ -243,7 +198,7 @@ def progress_percent(session: Session) -> int:
     return rules.progress(states, RUN_OVER, session.found)
 
 
-async def _claim(deps: Deps, scope: Scope, policy: Policy, session: Session) -> Session:
+async def claim_session(deps: "Deps", scope: Scope, policy: Policy, session: Session) -> Session:
     """Claim first, then create: an unclaimed session never exists (features.md 24.1 (i))."""
     now = deps.clock.now()
     for _ in range(2):
@@ -259,9 +214,7 @@ async def _claim(deps: Deps, scope: Scope, policy: Policy, session: Session) -> 
                 await _give_up(deps, scope, running)
         claimed: dict[str, Any] = {"running_session_id": session.session_id, "running_since": now}
         try:
-            await repository.save_policy(
-                deps.tables, scope, policy.model_copy(update=claimed)
-            )
+            await repository.save_policy(deps.tables, scope, policy.model_copy(update=claimed))
         except LostRace:  # somebody else claimed or changed it: look again, once
             policy = await repository.get_policy(deps.tables, scope, policy.policy_id)
             continue
@@ -269,7 +222,7 @@ async def _claim(deps: Deps, scope: Scope, policy: Policy, session: Session) -> 
     raise AlreadyRunning("Another request is starting a session of this policy.")
 
 
-async def _give_up(deps: Deps, scope: Scope, session: Session) -> None:
+async def _give_up(deps: "Deps", scope: Scope, session: Session) -> None:
     now = deps.clock.now()
 
     def fail(found: Session) -> Session | None:
@@ -293,10 +246,12 @@ def _protectable(customer: Customer) -> list[str]:
 
 
 async def _require_objects(
-    deps: Deps, scope: Scope, customer_id: str, wanted: list[str], pointer: str
+    deps: "Deps", scope: Scope, customer_id: str, wanted: list[str], pointer: str
 ) -> None:
-    known = {
-        one.object_id for one in await repository.list_objects(deps.tables, scope, customer_id)
-    } if wanted else set()
+    known = (
+        {one.object_id for one in await repository.list_objects(deps.tables, scope, customer_id)}
+        if wanted
+        else set()
+    )
     if unknown := [one for one in wanted if one not in known]:
         raise UnknownObjects(f"Unknown objects: {', '.join(unknown[:5])}.", pointer=pointer)

@@ -5,11 +5,11 @@ bounded by one page and a few contents in flight, whatever the size of the mailb
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from shared.kit.clock import Clock
 from shared.microsoft365.errors import ItemFailed, ItemSkipped, SliceOver
@@ -24,7 +24,7 @@ from shared.protection.item_rules import (
 from shared.protection.passes import Pass
 from shared.vault.model import GraphUse, Row, SliceResult
 from shared.vault.run import Run
-from shared.vault.slice import Slice
+from shared.vault.slices import Slice
 
 # vault.md V51: a crash repeats at most one slice.
 MAX_ITEMS = 5_000
@@ -70,23 +70,12 @@ async def run_slice(
         return SliceEnd(part.result, part.result.more)
     standing = Pass.model_validate(run.state) if run.slices else Pass.start(run.cursors)
     work = _Work(workload, run, part, standing, bounds, clock)
-    more, not_before = True, None
     try:
-        if number == 0:
-            await work.try_retry_list()
-        async with aclosing(workload.changes(standing.work, set(standing.done))) as pages:
-            async for page in pages:
-                if not await work.take(page) or work.is_spent():
-                    break
-            else:
-                more = False
-    except SliceOver as over:
-        work.over = over
-    except ItemFailed as failed:  # a page that cannot be read: the container stays unfinished
-        standing.note_failed({"k": "page"}, failed.reason, failed.request_id)
-        more = False
-    if work.over is not None:
-        more, not_before = True, work.over.not_before
+        more = await _enumerate(workload, work, standing, first=number == 0)
+    except BaseException:
+        await part.abort()
+        raise
+    not_before = work.over.not_before if work.over is not None else None
     result = await part.finish(
         standing.committable(),
         state=standing.model_dump(mode="json"),
@@ -94,6 +83,24 @@ async def run_slice(
         graph=meter(),
     )
     return SliceEnd(result, result.more, not_before)
+
+
+async def _enumerate(workload: Workload, work: "_Work", standing: Pass, *, first: bool) -> bool:
+    """Page after page until the slice is spent; whether there is more to do."""
+    try:
+        if first:
+            await work.try_retry_list()
+        changes = workload.changes(standing.work, set(standing.done))
+        async with aclosing(cast(AsyncGenerator[Page], changes)) as pages:
+            async for page in pages:
+                if not await work.take(page) or work.is_spent():
+                    return True
+    except SliceOver as over:
+        work.over = over
+        return True
+    except ItemFailed as failed:  # a page that cannot be read: the container stays unfinished
+        standing.note_failed({"k": "page"}, failed.reason, failed.request_id)
+    return False
 
 
 class _Work:
@@ -240,7 +247,10 @@ def _with_content(row: Row | None) -> Row | None:
 def _from_row(row: Row) -> Change:
     item: dict[str, Any] = _shown(row.item)
     return Change(
-        item=item, removed=False, container=str(item.get("p", "")), fetch={"id": item["i"]},
+        item=item,
+        removed=False,
+        container=str(item.get("p", "")),
+        fetch={"id": item["i"]},
         content=True,
     )
 

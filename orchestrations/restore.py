@@ -1,0 +1,96 @@
+"""The process of one restore: plan, slices of the ledger one after another, seal.
+
+    restore_items   id restore:{restore}
+      plan_restore  the ledger of a whole object or folder
+      restore_slice at most 200 items; a crash repeats only what was in flight
+      seal_restore  the state follows from the ledger
+
+What a human can do: cancel; it is looked at between slices.
+"""
+
+# mypy: disable-error-code="untyped-decorator"
+
+from collections.abc import Generator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import azure.durable_functions as df
+from durabletask import task
+
+from shared.bootstrap import deps
+from shared.restore import process
+from shared.restore.process import RestoreAnswer, RestoreTask
+
+blueprint = df.Blueprint()
+
+# A history is replayed at every turn: after this many slices it starts anew.
+SLICES_PER_HISTORY = 20
+RETRY = task.RetryPolicy(
+    first_retry_interval=timedelta(seconds=3),
+    max_number_of_attempts=4,
+    backoff_coefficient=3,
+    max_retry_interval=timedelta(minutes=1),
+)
+
+Steps = Generator[task.Task[Any], Any, Any]
+
+
+def instance_of(restore_id: str) -> str:
+    """The instance id of a restore's process."""
+    return f"restore:{restore_id}"
+
+
+@blueprint.orchestration_trigger(context_name="ctx")
+def restore_items(ctx: task.OrchestrationContext, given: dict[str, Any]) -> Steps:
+    """One restore from plan to seal; whatever breaks, the seal runs."""
+    job = RestoreTask.model_validate(given)
+    error: str | None = None
+    try:
+        if job.number == 0:
+            yield ctx.call_activity("plan_restore", input=given, retry_policy=RETRY)
+        for number in range(job.number, job.number + SLICES_PER_HISTORY):
+            at = job.model_copy(update={"number": number})
+            raw = yield ctx.call_activity(
+                "restore_slice", input=at.model_dump(mode="json"), retry_policy=RETRY
+            )
+            answer = RestoreAnswer.model_validate(raw)
+            if answer.outcome != "more":
+                error = answer.error
+                break
+            if answer.not_before is not None and answer.not_before > _now(ctx):
+                yield ctx.create_timer(answer.not_before)
+        else:
+            following = job.model_copy(update={"number": job.number + SLICES_PER_HISTORY})
+            ctx.continue_as_new(following.model_dump(mode="json"))
+            return None
+    except task.TaskFailedError as broken:
+        error = f"{broken.details.error_type}: {broken.details.message}"[:500]
+    sealing = job.model_copy(update={"error": error})
+    state = yield ctx.call_activity(
+        "seal_restore", input=sealing.model_dump(mode="json"), retry_policy=RETRY
+    )
+    return {"state": state}
+
+
+@blueprint.activity_trigger(input_name="given", activity="plan_restore")
+async def plan_restore(given: dict) -> None:  # type: ignore[type-arg]
+    """Write the ledger."""
+    await process.plan_restore(deps(), RestoreTask.model_validate(given))
+
+
+@blueprint.activity_trigger(input_name="given", activity="restore_slice")
+async def restore_slice(given: dict) -> dict[str, Any]:  # type: ignore[type-arg]
+    """Restore the next lines of the ledger."""
+    answer = await process.restore_slice(deps(), RestoreTask.model_validate(given))
+    return answer.model_dump(mode="json")
+
+
+@blueprint.activity_trigger(input_name="given", activity="seal_restore")
+async def seal_restore(given: dict) -> str:  # type: ignore[type-arg]
+    """Compute and write the outcome."""
+    return (await process.seal_restore(deps(), RestoreTask.model_validate(given))).value
+
+
+def _now(ctx: task.OrchestrationContext) -> datetime:
+    now: datetime = ctx.current_utc_datetime
+    return now if now.tzinfo else now.replace(tzinfo=UTC)

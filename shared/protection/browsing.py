@@ -1,0 +1,166 @@
+"""Looks into a snapshot: its items by folder or word, one item with its proof, its content."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from shared.access.model import Scope
+from shared.customers import repository as customers
+from shared.kit.errors import Gone, HoldfastError, NotFound
+from shared.protection import repository
+from shared.protection.discovery import open_vault
+from shared.protection.model import ProtectedObject
+from shared.vault.format.primitives import hex16
+from shared.vault.format.rows import key_of
+from shared.vault.model import ObjectRef, Row, SnapshotHead
+
+if TYPE_CHECKING:
+    from shared.bootstrap import Deps
+    from shared.vault.snapshots import Snapshot
+
+# What one answer carries; larger contents are restored or exported (performance of the door).
+MAX_CONTENT_BYTES = 32 * 1024 * 1024
+
+
+class SnapshotExpired(Gone):
+    """Past its retention: refused at once, whatever is still stored (vault.md V57)."""
+
+    code, title = "SNAPSHOT_EXPIRED", "The restore point has expired"
+
+
+class ItemNotInSnapshot(NotFound):
+    """No such item in this restore point."""
+
+    code, title = "ITEM_NOT_IN_SNAPSHOT", "The restore point does not hold this item"
+
+
+class ContentNotHeld(NotFound):
+    """The item is known, its content could not be protected."""
+
+    code, title = "CONTENT_NOT_HELD", "The content of this item is not held"
+
+
+class ContentTooLarge(HoldfastError):
+    """Too large for one answer."""
+
+    code, status, title = "CONTENT_TOO_LARGE", 413, "The content is too large for this answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An object's snapshot, open for reading."""
+
+    found: ProtectedObject
+    snapshot: "Snapshot"
+
+    @property
+    def head(self) -> SnapshotHead:
+        """Its head."""
+        return self.snapshot.head
+
+    def key(self, row: Row) -> str:
+        """The item key of a row: what stands in addresses instead of the source id."""
+        return item_key(self.head.oid, row.source_id)
+
+
+def item_key(oid: str, source_id: str) -> str:
+    """Hex of vault.md's item key: 64 characters whatever the source id holds."""
+    return key_of(hex16(oid), source_id).hex()
+
+
+def ref_of(found: ProtectedObject) -> ObjectRef:
+    """The object as the vault names it."""
+    return ObjectRef(found.workload, found.source_id, found.display_name, found.address)
+
+
+async def list_snapshots(deps: "Deps", scope: Scope, object_id: str) -> list[SnapshotHead]:
+    """Restore points, newest first, without expired ones."""
+    found = await repository.get_object(deps.tables, scope, object_id)
+    customer = await customers.get(deps.tables, scope, found.customer_id)
+    if found.last_point is None:
+        return []
+    vault = await open_vault(deps, customer)
+    now = deps.clock.now()
+    return [head for head in await vault.snapshots(ref_of(found)) if not _expired(head, now)]
+
+
+async def open_point(deps: "Deps", scope: Scope, object_id: str, n: int) -> Opened:
+    """A snapshot of an object inside the scope; NotFound, or `SnapshotExpired`."""
+    found = await repository.get_object(deps.tables, scope, object_id)
+    customer = await customers.get(deps.tables, scope, found.customer_id)
+    vault = await open_vault(deps, customer)
+    snapshot = await vault.open_snapshot(ref_of(found), n)
+    if _expired(snapshot.head, deps.clock.now()):
+        raise SnapshotExpired("Choose a newer restore point.")
+    return Opened(found, snapshot)
+
+
+async def find_row(opened: Opened, key: str) -> Row:
+    """The row with this item key; `ItemNotInSnapshot` when there is none."""
+    rows = await find_rows(opened, [key])
+    if key not in rows:
+        raise ItemNotInSnapshot("Take the key from the items of this restore point.")
+    return rows[key]
+
+
+async def find_rows(opened: Opened, keys: list[str]) -> dict[str, Row]:
+    """The rows with these item keys, as far as they exist."""
+    wanted = set(keys)
+    found: dict[str, Row] = {}
+    async for row in opened.snapshot.rows():
+        key = opened.key(row)
+        if key in wanted:
+            found[key] = row
+            if len(found) == len(wanted):
+                break
+    return found
+
+
+async def list_items(
+    opened: Opened,
+    *,
+    folder: str | None,
+    search: str | None,
+    kind: str | None,
+    after: str,
+    limit: int,
+) -> tuple[list[Row], str | None]:
+    """A page of items in item key order; a folder is named by its own item key."""
+    parent = (await find_row(opened, folder)).source_id if folder else None
+    word = search.casefold() if search else None
+    page: list[Row] = []
+    async for row in opened.snapshot.rows():
+        if after and opened.key(row) <= after:
+            continue
+        if parent is not None and row.parent != parent:
+            continue
+        if kind is not None and row.kind != kind:
+            continue
+        if word is not None and word not in _text(row.item):
+            continue
+        if len(page) == limit:
+            return page, opened.key(page[-1])
+        page.append(row)
+    return page, None
+
+
+def content_of(opened: Opened, row: Row) -> AsyncIterator[bytes]:
+    """The stored bytes of a small item; refuses what is not held or too large for an answer."""
+    if not row.has_content:
+        raise ContentNotHeld(f"The item is marked {row.error or 'as a kind without content'}.")
+    if row.size > MAX_CONTENT_BYTES:
+        raise ContentTooLarge(
+            f"It has {row.size} bytes, {MAX_CONTENT_BYTES} fit. Restore the item instead.",
+            sizeBytes=row.size,
+        )
+    return opened.snapshot.content(row)
+
+
+def _text(item: dict[str, Any]) -> str:
+    parts = [item.get("n", ""), item.get("w", ""), *item.get("o", [])]
+    return "\n".join(str(part) for part in parts).casefold()
+
+
+def _expired(head: SnapshotHead, now: datetime) -> bool:
+    return head.expires is not None and head.expires <= now

@@ -1,0 +1,86 @@
+"""What the doors read: policies, sessions, objects, page by page."""
+
+from typing import TYPE_CHECKING
+
+from shared.access.model import Scope
+from shared.customers import repository as customers
+from shared.protection import repository
+from shared.protection.model import ObjectRun, Policy, ProtectedObject, Session
+
+if TYPE_CHECKING:
+    from shared.bootstrap import Deps
+
+
+async def get_policy(deps: "Deps", scope: Scope, policy_id: str) -> Policy:
+    """The policy; NotFound when unknown or outside the scope."""
+    return await repository.get_policy(deps.tables, scope, policy_id)
+
+
+async def list_policies(
+    deps: "Deps", scope: Scope, *, customer_id: str | None, after: str, limit: int
+) -> tuple[list[Policy], str | None]:
+    """A page of policies, and the id the next page starts after."""
+    if customer_id is not None:
+        await customers.get(deps.tables, scope, customer_id)
+    found = await repository.list_policies(
+        deps.tables, scope, customer_id=customer_id, after=after, limit=limit + 1
+    )
+    page = found[:limit]
+    return page, page[-1].policy_id if len(found) > limit else None
+
+
+async def get_session(deps: "Deps", scope: Scope, session_id: str) -> Session:
+    """The session; NotFound when unknown or outside the scope."""
+    return await repository.get_session(deps.tables, scope, session_id)
+
+
+async def list_sessions(
+    deps: "Deps", scope: Scope, policy_id: str, *, after: str, limit: int
+) -> tuple[list[Session], str | None]:
+    """A page of a policy's sessions, newest first, and the id the next page starts after."""
+    policy = await repository.get_policy(deps.tables, scope, policy_id)
+    found = await repository.list_sessions(deps.tables, scope, policy, after=after, limit=limit + 1)
+    page = found[:limit]
+    return page, page[-1].session_id if len(found) > limit else None
+
+
+async def list_runs(
+    deps: "Deps", scope: Scope, session_id: str, *, place: dict[str, str], limit: int
+) -> tuple[list[ObjectRun], dict[str, str] | None]:
+    """A page of a session's objects over its partitions, and where the next page starts."""
+    session = await repository.get_session(deps.tables, scope, session_id)
+    shard, after = int(place.get("shard", "0")), place.get("after", "")
+    page: list[ObjectRun] = []
+    while shard < session.shards:
+        wanted = limit - len(page) + 1
+        found = await repository.list_runs(deps.tables, session, shard, after=after, limit=wanted)
+        page += found[: wanted - 1]
+        if len(found) == wanted:  # one more than fits: it begins the next page
+            last = found[-2] if len(found) > 1 else None
+            after = repository.run_key(last) if last else after
+            return page, {"shard": str(shard), "after": after}
+        shard, after = shard + 1, ""
+    return page, None
+
+
+async def get_object(deps: "Deps", scope: Scope, object_id: str) -> ProtectedObject:
+    """The object; NotFound when unknown or outside the scope."""
+    return await repository.get_object(deps.tables, scope, object_id)
+
+
+async def list_objects(
+    deps: "Deps", scope: Scope, customer_id: str, *, after: str, limit: int
+) -> tuple[list[ProtectedObject], str | None]:
+    """A page of a customer's objects, and the row key the next page starts after."""
+    await customers.get(deps.tables, scope, customer_id)
+    found = await repository.list_objects(
+        deps.tables, scope, customer_id, after=after, limit=limit + 1
+    )
+    page = found[:limit]
+    return page, repository.object_key(page[-1]) if len(found) > limit else None
+
+
+def rpo_age_seconds(deps: "Deps", found: ProtectedObject) -> int | None:
+    """Age of the last good point in seconds; None while there is none."""
+    age = found.rpo_age(deps.clock.now())
+    return None if age is None else max(0, round(age.total_seconds()))

@@ -1,0 +1,67 @@
+"""When policies run: what is due now, and when each runs next (BKP-07, BKP-10)."""
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from shared.access.model import Scope
+from shared.kit import ids
+from shared.protection import repository, rules
+from shared.protection.model import Policy, Session
+from shared.protection.service import AlreadyRunning, claim_session
+
+if TYPE_CHECKING:
+    from shared.bootstrap import Deps
+
+
+async def due_sessions(deps: "Deps") -> AsyncIterator[tuple[Session | None, repository.Due]]:
+    """Every due policy with its claimed session; None when it is not to be run now."""
+    async for due in repository.list_due(deps.tables, deps.clock.now()):
+        yield await start_due_session(deps, due), due
+
+
+async def start_due_session(deps: "Deps", due: repository.Due) -> Session | None:
+    """Claim the session of a due policy and plan the next one; None when nothing is to be run.
+
+    The id follows from policy and due time: a second tick finds the first one's session.
+    """
+    scope = Scope(due.partner_id)
+    policy = await repository.find_policy(deps.tables, scope, due.policy_id)
+    if policy is None or policy.next_run_at.replace(microsecond=0) != due.due_at:
+        return None
+    session: Session | None = None
+    if policy.enabled:
+        tail = rules.scheduled_tail(policy.policy_id)
+        session_id = ids.newest_first(policy.customer_id, ids.SESSION, due.due_at, tail)
+        now = deps.clock.now()
+        session = Session(
+            session_id=session_id,
+            policy_id=policy.policy_id,
+            partner_id=policy.partner_id,
+            customer_id=policy.customer_id,
+            trigger="Schedule",
+            created_at=now,
+            updated_at=now,
+        )
+        try:
+            session = await claim_session(deps, scope, policy, session)
+        except AlreadyRunning:
+            session = None  # the run in progress counts for this day
+    return session
+
+
+async def plan_next(deps: "Deps", due: repository.Due) -> None:
+    """Write the next due time, then forget this one: after the orchestration was started."""
+    scope = Scope(due.partner_id)
+    now = deps.clock.now()
+
+    def later(policy: Policy) -> Policy | None:
+        if policy.next_run_at.replace(microsecond=0) != due.due_at:
+            return None
+        following = rules.next_run(policy.next_run_at, policy.interval_hours, now)
+        return policy.model_copy(update={"next_run_at": following})
+
+    policy = await repository.find_policy(deps.tables, scope, due.policy_id)
+    if policy is not None:
+        policy = await repository.change_policy(deps.tables, scope, due.policy_id, later)
+        await repository.put_due(deps.tables, policy)
+    await repository.drop_due(deps.tables, due)

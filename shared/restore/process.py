@@ -1,0 +1,317 @@
+"""What the activities of a restore do: plan, restore a slice of the ledger, seal.
+
+Every function may run twice: the ledger says what is done, and an item that was started is looked
+for at the target before it is made again (microsoft365.md M36).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from shared.access.model import Scope
+from shared.customers import repository as customers
+from shared.kit.errors import HoldfastError
+from shared.microsoft365.drive_restore import DriveRestore
+from shared.microsoft365.errors import ConsentLost, ItemFailed, ItemSkipped, SliceOver
+from shared.microsoft365.mail_restore import MailboxRestore
+from shared.microsoft365.model import Budget, Restored
+from shared.microsoft365.transport import GraphTransport
+from shared.protection import browsing
+from shared.protection.browsing import Opened
+from shared.protection.discovery import tenant_of
+from shared.protection.model import GraphCost, Record
+from shared.restore import repository, rules
+from shared.restore.model import Collision, Entry, EntryState, Restore, RestoreState
+from shared.restore.service import entry_of
+from shared.vault.errors import VaultDamaged
+from shared.vault.model import Row
+
+if TYPE_CHECKING:
+    from shared.bootstrap import Deps
+
+# A crash repeats at most the items in flight; a slice bounds time and memory like a backup's.
+SLICE_ITEMS = 200
+SLICE_SECONDS = 240
+# Exchange serves four requests of one mailbox at once (microsoft365.md section 6).
+CONCURRENCY = 4
+
+
+class RestoreTask(Record):
+    """Which restore; `error` tells the seal why the process broke."""
+
+    partner_id: str
+    restore_id: str
+    number: int = 0
+    error: str | None = None
+
+
+class RestoreAnswer(Record):
+    """What the process does next."""
+
+    outcome: Literal["more", "done", "failed"]
+    not_before: datetime | None = None
+    error: str | None = None
+
+
+class Writer(Protocol):
+    """Puts items of one workload into a target."""
+
+    async def ensure_folder(self, path: Sequence[str]) -> str:
+        """Id of the folder; missing ones are created."""
+        ...
+
+    async def restore(
+        self, row: Row, content: AsyncIterator[bytes], folder_id: str, collision: Collision
+    ) -> Restored:
+        """Create the item again."""
+        ...
+
+
+async def plan_restore(deps: "Deps", task: RestoreTask) -> None:
+    """Write the ledger of a whole object or folder; items named one by one have it already."""
+    scope = Scope(task.partner_id)
+    now = deps.clock.now()
+    restore = await repository.change(
+        deps.tables, scope, task.restore_id, lambda found: _running(found, now)
+    )
+    if restore.is_over or restore.planned:
+        return
+    opened = await browsing.open_point(deps, scope, restore.object_id, restore.snapshot)
+    folders = [row.item async for row in opened.snapshot.rows() if row.kind == "folder"]
+    tree = rules.folder_tree(folders)
+    top: str | None = None
+    if restore.folder_key is not None:
+        top = (await browsing.find_row(opened, restore.folder_key)).source_id
+    total, some = 0, list[Entry]()
+    async for row in opened.snapshot.rows():
+        at = row.source_id if row.kind == "folder" else row.parent
+        if top is not None and not rules.inside(at, top, tree):
+            continue
+        path = rules.path_of(at, tree)
+        if row.kind == "folder" and not path:
+            continue  # a drive's root is there anyway
+        some.append(entry_of(opened.key(row), row, path))
+        total += 1
+        if len(some) >= SLICE_ITEMS:
+            await repository.add_entries(deps.tables, restore.restore_id, some)
+            some = []
+    await repository.add_entries(deps.tables, restore.restore_id, some)
+
+    def planned(found: Restore) -> Restore | None:
+        entries = {EntryState.PENDING.value: total}
+        update = {"planned": True, "total": total, "entries": entries, "updated_at": now}
+        return None if found.is_over else found.model_copy(update=update)
+
+    await repository.change(deps.tables, scope, task.restore_id, planned)
+
+
+async def restore_slice(
+    deps: "Deps", task: RestoreTask, writer: Writer | None = None
+) -> RestoreAnswer:
+    """Restore the next lines of the ledger; `writer` is opened for the target unless given."""
+    scope = Scope(task.partner_id)
+    restore = await repository.get(deps.tables, scope, task.restore_id)
+    if restore.is_over or restore.cancel_requested:
+        return RestoreAnswer(outcome="done")
+    entries = await repository.open_entries(deps.tables, restore.restore_id, SLICE_ITEMS)
+    if not entries:
+        return RestoreAnswer(outcome="done")
+    opened = await browsing.open_point(deps, scope, restore.object_id, restore.snapshot)
+    transport: GraphTransport | None = None
+    if writer is None:
+        transport = await _transport(deps, scope, restore)
+        writer = open_writer(transport, restore)
+    slice_ = _Slice(deps, restore, opened, writer)
+    answer = await slice_.run(entries)
+    cost = GraphCost()
+    if transport is not None:
+        use = transport.use
+        cost = GraphCost(
+            requests=use.requests, ru=use.ru, throttled=use.throttled, waited_s=use.waited_s
+        )
+    counted = await repository.count_entries(deps.tables, restore.restore_id)
+    now = deps.clock.now()
+
+    def noted(found: Restore) -> Restore | None:
+        again = found.slices > task.number
+        update = {
+            "entries": {state.value: number for state, number in counted.items()},
+            "slices": max(found.slices, task.number + 1),
+            "graph": found.graph if again else found.graph.plus(cost),
+            "updated_at": now,
+        }
+        return None if found.is_over else found.model_copy(update=update)
+
+    await repository.change(deps.tables, scope, task.restore_id, noted)
+    return answer
+
+
+async def seal_restore(deps: "Deps", task: RestoreTask) -> RestoreState:
+    """End the restore; its state follows from the ledger (RST-09)."""
+    scope = Scope(task.partner_id)
+    counted = await repository.count_entries(deps.tables, task.restore_id)
+    now = deps.clock.now()
+
+    def ended(found: Restore) -> Restore | None:
+        if found.is_over:
+            return None
+        failed = task.error is not None
+        return found.model_copy(
+            update={
+                "state": rules.decide_state(counted, canceled=found.cancel_requested, error=failed),
+                "entries": {state.value: number for state, number in counted.items()},
+                "error": task.error,
+                "ended_at": now,
+                "updated_at": now,
+            }
+        )
+
+    return (await repository.change(deps.tables, scope, task.restore_id, ended)).state
+
+
+class _Slice:
+    """The hands of one slice: a few items in flight, a ledger line before and after each."""
+
+    def __init__(self, deps: "Deps", restore: Restore, opened: Opened, writer: Writer) -> None:
+        self._deps, self._restore, self._opened, self._writer = deps, restore, opened, writer
+        self._until = deps.clock.now() + timedelta(seconds=SLICE_SECONDS)
+        self._stop: RestoreAnswer | None = None
+
+    async def run(self, entries: list[Entry]) -> RestoreAnswer:
+        """Folders first and in order, then items, `CONCURRENCY` at a time."""
+        for entry in sorted(entries, key=lambda one: len(one.folder)):
+            if entry.kind == "folder":
+                await self._guarded(entry, self._folder)
+        waiting = [entry for entry in entries if entry.kind != "folder"]
+        lanes = [self._lane(waiting) for _ in range(CONCURRENCY)]
+        await asyncio.gather(*lanes)
+        return self._stop or RestoreAnswer(outcome="more")
+
+    async def _lane(self, waiting: list[Entry]) -> None:
+        while waiting and self._stop is None and self._deps.clock.now() < self._until:
+            await self._guarded(waiting.pop(0), self._item)
+
+    async def _guarded(self, entry: Entry, work: Callable[[Entry], Awaitable[Entry]]) -> None:
+        try:
+            done = await work(entry)
+        except SliceOver as over:
+            self._stop = RestoreAnswer(outcome="more", not_before=over.not_before)
+            return
+        except ConsentLost as lost:
+            self._stop = RestoreAnswer(outcome="failed", error=f"consent is {lost.state}")
+            return
+        except ItemSkipped as skipped:
+            done = _failed(entry, skipped.cause)
+        except ItemFailed as failed:
+            done = _failed(entry, failed.reason)
+        except VaultDamaged as damaged:
+            done = _failed(entry, damaged.code)
+        except HoldfastError as refused:
+            done = _failed(entry, refused.code)
+        await repository.save_entry(self._deps.tables, self._restore.restore_id, done)
+
+    async def _folder(self, entry: Entry) -> Entry:
+        path = rules.target_path(self._restore.target, entry.folder)
+        target_id = await self._writer.ensure_folder(path)
+        return entry.model_copy(update={"state": EntryState.CREATED, "target_id": target_id})
+
+    async def _item(self, entry: Entry) -> Entry:
+        row = await self._opened.snapshot.row(entry.source_id)
+        if row is None or not row.has_content:
+            return _failed(entry, "CONTENT_NOT_HELD")
+        collision, notes = self._restore.collision, list(entry.notes)
+        if entry.state is EntryState.STARTED:
+            collision, more = rules.collision_after_crash(self._restore)
+            notes += more
+        if row.error == "stale":
+            notes.append("older_version")
+        folder = await self._writer.ensure_folder(
+            rules.target_path(self._restore.target, entry.folder)
+        )
+        started = entry.model_copy(update={"state": EntryState.STARTED})
+        await repository.save_entry(self._deps.tables, self._restore.restore_id, started)
+        content = self._opened.snapshot.content(row)
+        restored = await self._writer.restore(row, content, folder, collision)
+        state = EntryState(restored.outcome.capitalize())
+        if entry.state is EntryState.STARTED and restored.outcome == "skipped":
+            state = EntryState.CREATED if self._restore.collision != "skip" else state
+        return entry.model_copy(
+            update={
+                "state": state,
+                "target_id": restored.target_id,
+                "notes": [*notes, *restored.notes],
+            }
+        )
+
+
+class _MailWriter:
+    """Messages into a mailbox."""
+
+    def __init__(self, transport: GraphTransport, user_id: str) -> None:
+        self._box = MailboxRestore(transport, user_id)
+        self._one_at_a_time = asyncio.Lock()
+
+    async def ensure_folder(self, path: Sequence[str]) -> str:
+        """Two lanes must not create the same folder twice."""
+        async with self._one_at_a_time:
+            return await self._box.ensure_folder(path)
+
+    async def restore(
+        self, row: Row, content: AsyncIterator[bytes], folder_id: str, collision: Collision
+    ) -> Restored:
+        """A message is parsed whole."""
+        mime = b"".join([part async for part in content])
+        return await self._box.restore_message(row.item, mime, folder_id, collision)
+
+
+class _DriveWriter:
+    """Files into a drive."""
+
+    def __init__(self, transport: GraphTransport, drive_id: str) -> None:
+        self._drive = DriveRestore(transport, drive_id)
+        self._one_at_a_time = asyncio.Lock()
+
+    async def ensure_folder(self, path: Sequence[str]) -> str:
+        """Two lanes must not create the same folder twice."""
+        async with self._one_at_a_time:
+            return await self._drive.ensure_folder(path)
+
+    async def restore(
+        self, row: Row, content: AsyncIterator[bytes], folder_id: str, collision: Collision
+    ) -> Restored:
+        """A file is streamed."""
+        return await self._drive.restore_file(row.item, content, row.size, folder_id, collision)
+
+
+def open_writer(transport: GraphTransport, restore: Restore) -> Writer:
+    """The writer of the restore's target."""
+    if restore.workload == "mailbox":
+        return _MailWriter(transport, restore.target.source_id)
+    return _DriveWriter(transport, restore.target.source_id)
+
+
+async def _transport(deps: "Deps", scope: Scope, restore: Restore) -> GraphTransport:
+    customer = await customers.get(deps.tables, scope, restore.customer_id)
+    deadline = deps.clock.now() + timedelta(seconds=SLICE_SECONDS)
+    return GraphTransport(
+        deps.settings,
+        deps.tokens,
+        tenant_of(customer),
+        Budget(deadline=deadline),
+        client_id=customer.consent.restorer_client_id
+        if customer.consent
+        else deps.settings.restorer_client_id,
+    )
+
+
+def _failed(entry: Entry, code: str) -> Entry:
+    return entry.model_copy(update={"state": EntryState.FAILED, "error": code})
+
+
+def _running(restore: Restore, now: datetime) -> Restore | None:
+    if restore.is_over or restore.state is not RestoreState.QUEUED:
+        return None
+    return restore.model_copy(
+        update={"state": RestoreState.RUNNING, "started_at": now, "updated_at": now}
+    )

@@ -1,0 +1,121 @@
+"""The table Restores: a row per restore (partition customer) and its ledger (partition restore)."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable
+from itertools import batched
+
+from shared.access.model import Scope
+from shared.kit import ids
+from shared.kit.errors import NotFound
+from shared.kit.tables import LostRace, Row, Tables
+from shared.restore.model import ENTRY_OVER, Entry, EntryState, Restore
+
+TABLE = "Restores"
+_RACES = 12
+_BATCH = 100
+
+
+def _missing(restore_id: str) -> NotFound:
+    return NotFound(f"There is nothing with the id {restore_id[:64]!r}.")
+
+
+async def get(tables: Tables, scope: Scope, restore_id: str) -> Restore:
+    """The restore; NotFound when unknown or outside the scope."""
+    customer_id = ids.customer_of(restore_id, ids.RESTORE)
+    if not scope.covers(customer_id):
+        raise _missing(restore_id)
+    row = await tables[TABLE].find(customer_id, restore_id)
+    if row is None or row.values["partner_id"] != scope.partner_id:
+        raise _missing(restore_id)
+    return Restore.model_validate(row.values | {"etag": row.etag})
+
+
+async def add(tables: Tables, scope: Scope, restore: Restore) -> Restore:
+    """Create; `RowExists` when the id is taken."""
+    if restore.partner_id != scope.partner_id or not scope.covers(restore.customer_id):
+        raise _missing(restore.restore_id)
+    values = restore.model_dump(mode="json")
+    row = await tables[TABLE].insert(Row(restore.customer_id, restore.restore_id, values))
+    return restore.model_copy(update={"etag": row.etag})
+
+
+async def change(
+    tables: Tables, scope: Scope, restore_id: str, decide: Callable[[Restore], Restore | None]
+) -> Restore:
+    """Apply a pure decision under the ETag; None leaves the row as it is."""
+    for _ in range(_RACES):
+        restore = await get(tables, scope, restore_id)
+        changed = decide(restore)
+        if changed is None:
+            return restore
+        values = changed.model_dump(mode="json")
+        try:
+            row = await tables[TABLE].replace(
+                Row(changed.customer_id, restore_id, values, restore.etag)
+            )
+        except LostRace:
+            continue
+        return changed.model_copy(update={"etag": row.etag})
+    raise LostRace(f"{restore_id} keeps changing; try again.")
+
+
+async def add_entries(tables: Tables, restore_id: str, entries: Iterable[Entry]) -> None:
+    """Write ledger lines that do not exist yet; planning again undoes nothing."""
+    for some in batched(entries, _BATCH, strict=False):
+        rows = [_row(restore_id, entry) for entry in some]
+        try:
+            await tables[TABLE].batch([("insert", row) for row in rows])
+        except LostRace:  # some are there from an earlier attempt: one by one
+            for row in rows:
+                if await tables[TABLE].find(row.partition, row.key) is None:
+                    await tables[TABLE].insert(row)
+
+
+async def save_entry(tables: Tables, restore_id: str, entry: Entry) -> None:
+    """Write a ledger line: its only writer is the restore's own process."""
+    await tables[TABLE].upsert(_row(restore_id, entry))
+
+
+async def list_entries(
+    tables: Tables, restore_id: str, *, after: str = "", limit: int | None = None
+) -> list[Entry]:
+    """Ledger lines in key order after the item key `after`."""
+    rows = tables[TABLE].query(
+        restore_id, prefix="item~", after=f"item~{after}" if after else "", limit=limit
+    )
+    return [Entry.model_validate(row.values | {"etag": row.etag}) async for row in rows]
+
+
+async def open_entries(tables: Tables, restore_id: str, limit: int) -> list[Entry]:
+    """Ledger lines that have not ended, at most `limit`."""
+    rows = tables[TABLE].query(
+        restore_id,
+        prefix="item~",
+        where="state eq @pending or state eq @started",
+        parameters={"pending": EntryState.PENDING.value, "started": EntryState.STARTED.value},
+        limit=limit,
+    )
+    return [Entry.model_validate(row.values | {"etag": row.etag}) async for row in rows]
+
+
+async def count_entries(tables: Tables, restore_id: str) -> Counter[EntryState]:
+    """Ledger lines by state."""
+    counted: Counter[EntryState] = Counter()
+    async for row in _states(tables, restore_id):
+        counted[EntryState(row.values["state"])] += 1
+    return counted
+
+
+def _states(tables: Tables, restore_id: str) -> AsyncIterator[Row]:
+    return tables[TABLE].query(
+        restore_id, prefix="item~", select=["PartitionKey", "RowKey", "state"]
+    )
+
+
+def is_done(entry: Entry) -> bool:
+    """Whether a line has ended."""
+    return entry.state in ENTRY_OVER
+
+
+def _row(restore_id: str, entry: Entry) -> Row:
+    return Row(restore_id, f"item~{entry.item_key}", entry.model_dump(mode="json"))

@@ -114,6 +114,8 @@ class Front:
             answer = await self._answer(Request(scope, receive))
         except ConnectionError:
             return  # nobody is there to hear an answer
+        except asyncio.CancelledError:
+            answer = Answer(503)  # the host stops and this took longer than its grace
         await _send(send, answer)
 
     async def _answer(self, request: Request) -> Answer:

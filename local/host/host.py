@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
 import socket
 import sys
 from collections.abc import Iterator
@@ -116,7 +117,6 @@ class Host:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            timeout_graceful_shutdown=int(GRACE_SECONDS),
         )
         self._server = _Server(config)
         self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
@@ -131,7 +131,7 @@ class Host:
         if self._hub is None:
             from local.host.taskhub.memory import MemoryHub
 
-            self._hub = MemoryHub()
+            self._hub = MemoryHub(self.settings.default_version)
         self._hub_address = self._hub.start()
         self._pump = Pump(
             self._hub_address,
@@ -151,6 +151,7 @@ class Host:
         """Take nothing new, let running work end, abandon the rest. True if nothing was."""
         parts = []
         if self._server is not None and self._serving is not None:
+            self._server.config.timeout_graceful_shutdown = math.ceil(grace_seconds)
             self._server.should_exit = True
             parts.append(self._serving)
         if self._timer_clock is not None:

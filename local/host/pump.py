@@ -49,6 +49,7 @@ class Pump:
         self._waiting: set[asyncio.Task[None]] = set()
         self._running: set[asyncio.Task[None]] = set()
         self._warned: set[str] = set()
+        self._is_stopping = False
         self._fetching: asyncio.Task[None] | None = None
         self._hub: Any = None
         self._channel: Any = None
@@ -63,6 +64,7 @@ class Pump:
         """Stop fetching, let what runs end within `grace_seconds`, abandon the rest."""
         if self._fetching is None:
             return
+        self._is_stopping = True
         for task in self._waiting:
             task.cancel()  # not begun yet: another worker takes it
         if self._running:
@@ -92,6 +94,8 @@ class Pump:
             failures += 1
 
     def _take(self, item: Any) -> None:
+        if self._is_stopping:
+            return  # the hub hands it out again when the stream ends
         token = item.completionToken
         match item.WhichOneof("request"):
             case "orchestratorRequest":

@@ -24,6 +24,8 @@ class HostSettings:
     script_file: str
     route_prefix: str
     hub_name: str
+    default_version: str | None
+    """The version of an orchestration that is started without one."""
     max_http_requests: int
     max_activities: int
     max_orchestrators: int
@@ -70,6 +72,7 @@ def read_settings(app_root: Path, environment: Mapping[str, str] = os.environ) -
         script_file=environment.get("PYTHON_SCRIPT_FILE_NAME", "function_app.py"),
         route_prefix=str(http.get("routePrefix", "api")).strip("/"),
         hub_name="",
+        default_version=durable.get("defaultVersion"),
         max_http_requests=_count(http, "maxConcurrentRequests", 100),
         max_activities=_count(durable, "maxConcurrentActivityFunctions", 10 * cores),
         max_orchestrators=_count(durable, "maxConcurrentOrchestratorFunctions", 10 * cores),

@@ -77,3 +77,31 @@ def test_broken_host_json_is_one_line(serve: Serve) -> None:
     assert host.process.returncode == 1
     assert "error: host.json is not JSON" in host.log()
     assert "Traceback" not in host.log()
+
+
+VERSIONED = """
+@app.route(route="start", methods=["POST"])
+@app.durable_client_input(client_name="client")
+async def start(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
+    instance = await client.schedule_new_orchestration("parent")
+    state = await client.wait_for_orchestration_completion(instance, timeout=20)
+    return func.HttpResponse(state.serialized_output)
+
+@app.orchestration_trigger(context_name="ctx")
+def parent(ctx: task.OrchestrationContext, _):
+    child = yield ctx.call_sub_orchestrator("child")
+    return [ctx.version, child]
+
+@app.orchestration_trigger(context_name="ctx")
+def child(ctx: task.OrchestrationContext, _):
+    return ctx.version
+"""
+
+
+def test_orchestrations_without_a_version_get_the_default_one(serve: Serve) -> None:
+    document = {
+        "version": "2.0",
+        "extensions": {"http": {"routePrefix": ""}, "durableTask": {"defaultVersion": "1.0"}},
+    }
+    host = serve(VERSIONED, host_json=json.dumps(document))
+    assert host.post("/start").json() == ["1.0", "1.0"]

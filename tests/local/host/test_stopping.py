@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,42 @@ def _accepts(host: RunningHost) -> bool:
     except OSError:
         return False
     return True
+
+
+def test_a_request_that_does_not_end_is_answered_503(serve: Serve) -> None:
+    source = """
+@app.route(route="slow", methods=["GET"])
+async def slow(req: func.HttpRequest) -> func.HttpResponse:
+    pathlib.Path(__file__).with_name("began").touch()
+    await asyncio.sleep(60)
+"""
+    host = serve(source, "--grace", "0.3")
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(host.get, "/slow")
+        eventually((host.folder / "began").exists)
+        assert host.stop() == 0
+        assert asked.result().status == 503
+    assert "Traceback" not in host.log()
+
+
+def test_a_client_that_waits_does_not_hold_the_host(serve: Serve) -> None:
+    source = (
+        SLOW.replace("SECONDS", "60")
+        + """
+@app.route(route="wait", methods=["POST"])
+@app.durable_client_input(client_name="client")
+async def wait(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
+    instance = await client.schedule_new_orchestration("slow_orchestrator")
+    await client.wait_for_orchestration_completion(instance, timeout=50)
+    return func.HttpResponse("")
+"""
+    )
+    host = serve(source, "--grace", "0.3")
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(host.post, "/wait")
+        eventually((host.folder / "began").exists)
+        assert host.stop() == 0
+        assert asked.result().status >= 500
 
 
 def test_no_process_is_left_behind(serve: Serve) -> None:

@@ -1,5 +1,7 @@
 """The clock of backups: every five minutes, start what is due."""
 
+import logging
+
 import azure.durable_functions as df
 import azure.functions as func
 
@@ -9,12 +11,15 @@ from shared.bootstrap import deps
 from shared.protection import scheduling
 
 blueprint = df.Blueprint()
+log = logging.getLogger(__name__)
 
 
 @blueprint.timer_trigger(arg_name="tick", schedule="0 */5 * * * *")
 @blueprint.durable_client_input(client_name="client")
 async def start_due_backups(tick: func.TimerRequest, client: df.DurableFunctionsClient) -> None:
     """Start the session of every due policy; a repeated tick finds the same sessions."""
+    if tick.past_due:
+        log.warning("the clock of backups is late: what was missed is started now")
     async for session, due in scheduling.due_sessions(deps()):
         if session is not None:
             task = {"partner_id": session.partner_id, "session_id": session.session_id}

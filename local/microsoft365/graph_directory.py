@@ -162,7 +162,14 @@ async def user_by_id(call: Call) -> Answer:
     return answer_json({"@odata.context": f"{call.origin}/v1.0/$metadata#users/$entity", **shown})
 
 
-@graph.add("GET", "/users/{user}/drive", service="sharepoint", kind="drive", roles=FILES_READ)
+@graph.add(
+    "GET",
+    "/users/{user}/drive",
+    service="sharepoint",
+    kind="drive",
+    roles=FILES_READ,
+    cost="single",
+)
 async def user_drive(call: Call) -> Answer:
     """Get a user's OneDrive; a user without one has no site."""
     user = call.user
@@ -180,7 +187,9 @@ async def user_drives(call: Call) -> Answer:
     return answer_json(page(call, f"/users/{user.id}/drives", things, 100, "drives"))
 
 
-@graph.add("GET", "/drives/{drive}", service="sharepoint", kind="drive", roles=FILES_READ)
+@graph.add(
+    "GET", "/drives/{drive}", service="sharepoint", kind="drive", roles=FILES_READ, cost="single"
+)
 async def drive_by_id(call: Call) -> Answer:
     """Get a drive by id."""
     if call.current_user is None:

@@ -11,6 +11,7 @@ from local.children import ChildFailed
 from local.node import NodeMissing
 from local.rundir import PROJECT, run_directory
 from local.signals import orderly_end
+from local.signin import partner_form
 from local.stack import Stack
 
 USUAL_PORT = 7071
@@ -31,7 +32,9 @@ def _arguments(given: list[str]) -> tuple[argparse.Namespace, list[str]]:
 
 def describe(stack: Stack, directory: Path) -> str:
     """What a person needs to know: addresses, how to get a token, where the logs are."""
-    form = " ".join(f"-d {shlex.quote(f'{k}={v}')}" for k, v in stack.token_form().items())
+    form = " ".join(
+        f"-d {shlex.quote(f'{k}={v}')}" for k, v in partner_form(stack.registrations).items()
+    )
     sign_in = f"{stack.urls.microsoft365}/{stack.registrations.partner_tenant_id}/oauth2/v2.0/token"
     return f"""
   Partner API     {stack.urls.api}/api/v1/openapi.json

@@ -17,8 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import httpx
-
+from local import signin
 from local.azurite import Azurite
 from local.certs import Certificates, make_certificates, make_client_credential
 from local.children import Child, ChildFailed, json_line
@@ -79,6 +78,7 @@ class Stack:
     ) -> None:
         self.directory = directory.resolve()
         self.logs = self.directory / "logs"
+        self._credential = self.directory / "client-credential.pem"
         self.registrations = Registrations()
         self._world = list(world)
         self._settings = dict(settings or {})
@@ -110,34 +110,23 @@ class Stack:
 
     def partner_token(self) -> str:
         """A fresh bearer token of the partner's daemon for the Partner API."""
-        mine = self.registrations
-        answer = httpx.post(
-            f"{self.urls.microsoft365}/{mine.partner_tenant_id}/oauth2/v2.0/token",
-            data=self.token_form(),
-            trust_env=False,
-            timeout=30,
-        )
-        answer.raise_for_status()
-        token = answer.json()["access_token"]
-        if not isinstance(token, str):
-            raise TypeError("the sign-in answered without a token")
-        return token
+        return signin.partner_token(self.registrations, self.urls.microsoft365)
 
-    def token_form(self) -> dict[str, str]:
-        """The form that a partner's daemon posts to sign in."""
-        return {
-            "grant_type": "client_credentials",
-            "client_id": self.registrations.partner,
-            "client_secret": self.registrations.partner_secret,
-            "scope": f"{self.registrations.api}/.default",
-        }
+    def reader_token(self, tenant_id: str) -> str:
+        """A fresh Graph token of the Reader in a tenant that consented: to look for oneself."""
+        return signin.application_token(
+            self.registrations.reader,
+            tenant_id,
+            credential=self._credential,
+            authority=self.urls.microsoft365_tls,
+            bundle=self.certificates.bundle,
+        )
 
     def _start(self) -> None:
         self.logs.mkdir(parents=True, exist_ok=True)
         self.certificates = make_certificates(self.directory / "certificates")
-        credential = self.directory / "client-credential.pem"
         self.registrations.write(
-            self.directory / "registrations.json", make_client_credential(credential)
+            self.directory / "registrations.json", make_client_credential(self._credential)
         )
         simulator = self._start_simulator()  # builds its world while Azurite starts
         self.azurite = Azurite(
@@ -146,7 +135,7 @@ class Stack:
         )
         self._hold(self.azurite.child)
         ready = simulator.wait_until(json_line, READY_SECONDS)
-        self.environment = self._app_environment(str(ready["https"]), credential)
+        self.environment = self._app_environment(str(ready["https"]))
         seed = self._start_seed()  # while the host imports the app
         api = self._start_host()
         seed.wait_until(lambda output: SEEDED in output or None, READY_SECONDS)
@@ -193,7 +182,7 @@ class Stack:
         self._ending.callback(seed.stop)  # no part: it ends by itself
         return seed
 
-    def _app_environment(self, microsoft365: str, credential: Path) -> dict[str, str]:
+    def _app_environment(self, microsoft365: str) -> dict[str, str]:
         """The app settings of a local run (design: one place for what Azure has as settings)."""
         return {
             **_clean_environment(),
@@ -206,7 +195,7 @@ class Stack:
             "HOLDFAST_STORAGE_CONNECTION": self.azurite.connection,
             "HOLDFAST_AUTHORITY": microsoft365,
             "HOLDFAST_GRAPH": microsoft365,
-            "HOLDFAST_CLIENT_CREDENTIAL": str(credential),
+            "HOLDFAST_CLIENT_CREDENTIAL": str(self._credential),
             "HOLDFAST_KEY_STORE": f"file:{self.directory / 'keys'}",
             **self._settings,
         }

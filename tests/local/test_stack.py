@@ -77,6 +77,14 @@ def test_every_part_answers(tmp_path: Path, app_root: Path) -> None:
         trust = ssl.create_default_context(cafile=stack.certificates.bundle)
         assert httpx.get(f"{stack.urls.microsoft365_tls}/_sim/world", verify=trust).json() == world
         assert stack.partner_token().count(".") == 2
+        tenant = world["tenants"][0]["tenantId"]
+        consent = {"clientId": stack.registrations.reader}
+        httpx.post(f"{stack.urls.microsoft365}/_sim/tenants/{tenant}/consent", json=consent)
+        users = httpx.get(
+            f"{stack.urls.microsoft365}/v1.0/users",
+            headers={"Authorization": f"Bearer {stack.reader_token(tenant)}"},
+        )
+        assert users.status_code == 200, users.text
         assert stack.failure() is None
         assert stack.environment["HOLDFAST_PUBLIC_URL"] == stack.urls.api
     wait_until_nothing_is_left(tmp_path)

@@ -178,7 +178,8 @@ class Table:
             clauses.append("RowKey lt @below")
             given["below"] = below
         if where:
-            clauses.append("(" + where + ")")
+            # The client replaces whole words only: a bracket may not touch a parameter.
+            clauses.append("( " + where + " )")
         found = self._client.query_entities(
             " and ".join(clauses),
             parameters=given,

@@ -67,6 +67,16 @@ def _issue(
         .add_extension(public, critical=False)
         .add_extension(signer, critical=False)
     )
+    usage = dict.fromkeys(
+        ("content_commitment", "data_encipherment", "key_agreement", "encipher_only",
+         "decipher_only", "crl_sign"), False,
+    )  # fmt: skip
+    usage |= {
+        "digital_signature": True,
+        "key_encipherment": issuer is not None,
+        "key_cert_sign": issuer is None,
+    }
+    builder = builder.add_extension(x509.KeyUsage(**usage), critical=True)
     if issuer is not None:
         names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)

@@ -313,11 +313,24 @@ class GraphTransport:
                     raise ConsentLost("revoked")
                 ladder.refreshed = True
                 await self._tokens.renew(self.tenant_id, self._client_id, ladder.token)
+            case "consent":
+                await self._still_granted(ladder, verdict)
             case "dead_url":
                 ladder.dead_url += 1
                 raise _DeadUrl if ladder.dead_url <= faults.DEAD_URL_RETRIES else failure
             case _:
                 raise _ending(verdict, answer, failure)
+
+    async def _still_granted(self, ladder: _Ladder, verdict: Verdict) -> None:
+        """Ask sign-in what a tenant-wide refusal means; one more try if the roles have changed."""
+        held = ladder.token
+        if held is None or ladder.refreshed:
+            raise ConsentLost(verdict.cause)
+        ladder.refreshed = True
+        # Raises the exact state when the consent is gone altogether.
+        renewed = await self._tokens.renew(self.tenant_id, self._client_id, held)
+        if renewed.roles == held.roles:
+            raise ConsentLost(verdict.cause)
 
     def _raise_fence(self, lane: Lane, seconds: float | None) -> None:
         self.use.throttled += 1
@@ -352,7 +365,5 @@ def _ending(verdict: Verdict, answer: Answer, failure: ItemFailed) -> GraphError
             return ItemSkipped(verdict.cause, answer.request_id)
         case "object":
             return ObjectUnavailable(verdict.cause, answer.request_id)
-        case "consent":
-            return ConsentLost(verdict.cause)
         case _:
             return failure

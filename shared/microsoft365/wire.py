@@ -45,6 +45,9 @@ class Wire:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"Accept-Encoding": "gzip"},
             )
+            # aiohttp repeats idempotent calls by itself on a reused connection, unseen by fence and
+            # accounting (M28, M31), and offers no public switch for it.
+            self._session._retry_connection = False  # noqa: SLF001
         return self._session
 
     async def close(self) -> None:

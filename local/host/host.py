@@ -33,7 +33,7 @@ from local.host.worker import InvocationFailed, Worker
 logger = logging.getLogger(__name__)
 
 GRACE_SECONDS = 10.0  # how long running work may take to end when the host stops
-DURABLE_KINDS = frozenset({"orchestrationTrigger", "activityTrigger", "entityTrigger"})
+DURABLE_KINDS = frozenset({"orchestrationTrigger", "activityTrigger"})
 
 
 class _Server(uvicorn.Server):

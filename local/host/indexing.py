@@ -9,7 +9,7 @@ from typing import Any
 from local.host.settings import HostSettings
 
 SUPPORTED_TRIGGERS = frozenset(
-    {"httpTrigger", "timerTrigger", "orchestrationTrigger", "activityTrigger", "entityTrigger"}
+    {"httpTrigger", "timerTrigger", "orchestrationTrigger", "activityTrigger"}
 )
 
 

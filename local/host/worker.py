@@ -83,9 +83,8 @@ class Worker:
         *,
         retry_count: int = 0,
         max_retry_count: int = 0,
-        quiet: bool = False,
     ) -> Returned:
-        """Run one function, Datums in and out. Raises InvocationFailed, logged unless `quiet`."""
+        """Run one function, Datums in and out. Raises InvocationFailed, already logged."""
         from azure_functions_runtime.native_invocation import invocation_request_native
 
         invocation = str(uuid.uuid4())
@@ -111,10 +110,9 @@ class Worker:
         if succeeded:
             return Returned(value, dict(outputs))
         failure = _describe(_fault.get(), text, trace)
-        if not quiet:
-            logger.error(
-                "Executed '%s' (Failed, Id=%s)\n%s", name, invocation, failure.stack_trace.rstrip()
-            )
+        logger.error(
+            "Executed '%s' (Failed, Id=%s)\n%s", name, invocation, failure.stack_trace.rstrip()
+        )
         raise failure
 
 

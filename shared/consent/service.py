@@ -46,9 +46,11 @@ async def check_tenant(
         token = await deps.tokens.get(tenant_id, client_id, fresh=True)
     except ConsentLost as lost:
         health = rules.health_of_refusal(lost.state, lost.aadsts, deps.clock.now())
-    else:
-        if token.tenant_id.lower() != tenant_id.lower():
-            raise ConsentLost("denied")  # M40: a token of another tenant proves nothing
+        token = None
+    if token is not None and token.tenant_id.lower() != tenant_id.lower():
+        # M40: a token of another tenant proves nothing.
+        health = rules.health_of_refusal("denied", 0, deps.clock.now())
+    elif token is not None:
         granted = sorted(token.roles)
         chosen = rules.workloads(rules.WORKLOADS if services is None else services)
         health = rules.health_of_roles(

@@ -178,6 +178,9 @@ async def undo(deps: "Deps", job: OnboardingJob, error: OperationError, *, cance
     scope = scope_of(job)
     customer = await customers.get(deps.tables, scope, job.customer_id)
     ours = customer.onboarding_run_id == job.run_id
+    if ours and customer.state is CustomerState.ACTIVE:
+        await activate(deps, job)  # only the last line of a finished run was missing
+        return
     if ours and customer.state is CustomerState.ONBOARDING:
         if customer.tenant_id:
             await customers.release_tenant(deps.tables, scope, customer, customer.tenant_id)

@@ -13,12 +13,13 @@ import orjson
 
 from shared.kit.config import Settings
 from shared.microsoft365.answers import answer_of
+from shared.microsoft365.calls import Call
 from shared.microsoft365.errors import ItemFailed
 from shared.microsoft365.faults import Asked, classify
 from shared.microsoft365.model import Budget, GraphUse
 from shared.microsoft365.sdk import graph_client
 from shared.microsoft365.tokens import TokenSource
-from shared.microsoft365.transport import Call, GraphTransport
+from shared.microsoft365.transport import GraphTransport
 from shared.microsoft365.urls import url
 from shared.microsoft365.wire import Wire
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from shared.microsoft365 import drive_rows
+from shared.microsoft365.calls import Call
 from shared.microsoft365.contents import head_of
 from shared.microsoft365.drive_rows import DriveEntry, orphans
 from shared.microsoft365.enumeration import Feed, walk
@@ -19,7 +20,7 @@ from shared.microsoft365.faults import Asked
 from shared.microsoft365.mail_rows import last_wins
 from shared.microsoft365.model import Change, Cursor, Page
 from shared.microsoft365.quotas import delta_units, drive_units
-from shared.microsoft365.transport import Call, GraphTransport
+from shared.microsoft365.transport import GraphTransport
 from shared.microsoft365.urls import url
 
 __all__ = ["Drive", "orphans"]

@@ -11,11 +11,12 @@ from typing import Any
 import msgspec
 import orjson
 
+from shared.microsoft365.calls import Call, Reply
 from shared.microsoft365.errors import ItemFailed
 from shared.microsoft365.faults import Asked
 from shared.microsoft365.model import Collision, Restored
 from shared.microsoft365.quotas import DriveCall, drive_units
-from shared.microsoft365.transport import Call, GraphTransport, Reply
+from shared.microsoft365.transport import GraphTransport
 from shared.microsoft365.uploads import Upload, UploadLost, session_of
 from shared.microsoft365.urls import url
 

@@ -13,13 +13,14 @@ import msgspec
 
 from shared.kit.clock import to_text
 from shared.microsoft365 import mail_rows
+from shared.microsoft365.calls import Call
 from shared.microsoft365.contents import head_of
 from shared.microsoft365.enumeration import Feed, walk
 from shared.microsoft365.errors import ContainerGone, ItemFailed
 from shared.microsoft365.faults import About, Asked
 from shared.microsoft365.mail_rows import FolderEntry, MessageEntry
 from shared.microsoft365.model import Change, Cursor, Page
-from shared.microsoft365.transport import Call, GraphTransport
+from shared.microsoft365.transport import GraphTransport
 from shared.microsoft365.urls import url
 
 log = logging.getLogger(__name__)

@@ -10,13 +10,14 @@ import msgspec
 import orjson
 
 from shared.microsoft365 import mail_json
+from shared.microsoft365.calls import Call, Reply
 from shared.microsoft365.errors import GraphError, ItemFailed
 from shared.microsoft365.faults import Asked
 from shared.microsoft365.mail import IMMUTABLE
 from shared.microsoft365.mail_rows import epoch_seconds
 from shared.microsoft365.mime import Attachment, parse_mail
 from shared.microsoft365.model import Collision, Restored
-from shared.microsoft365.transport import Call, GraphTransport, Reply
+from shared.microsoft365.transport import GraphTransport
 from shared.microsoft365.uploads import Upload, session_of
 from shared.microsoft365.urls import url
 

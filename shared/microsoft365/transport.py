@@ -6,7 +6,7 @@ refusals climb the ladder of section 7.3. Above this module nothing retries.
 
 import logging
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 import aiohttp
@@ -16,21 +16,26 @@ from yarl import URL
 from shared.kit.config import Settings
 from shared.microsoft365 import faults
 from shared.microsoft365.answers import read_answer
+from shared.microsoft365.calls import (
+    Call,
+    DeadUrl,
+    Ladder,
+    Reply,
+    Unsure,
+    broken,
+    ending,
+    verdict_of,
+)
 from shared.microsoft365.continuation import Continuation
 from shared.microsoft365.errors import (
     ConsentLost,
-    ContainerGone,
-    GraphError,
     ItemFailed,
-    ItemSkipped,
-    ObjectUnavailable,
-    Resync,
     SliceOver,
 )
-from shared.microsoft365.faults import Answer, Asked, Verdict
+from shared.microsoft365.faults import Answer, Verdict
 from shared.microsoft365.fence import Lane
 from shared.microsoft365.model import Budget, GraphUse
-from shared.microsoft365.tokens import AppToken, TokenSource
+from shared.microsoft365.tokens import TokenSource
 from shared.microsoft365.wire import Wire, default_wire
 
 log = logging.getLogger(__name__)
@@ -45,53 +50,6 @@ STREAM_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=20, sock_read=90
 PROGRESS_BYTES = 1024 * 1024
 CHUNK_BYTES = 256 * 1024
 NETWORK_ERRORS = (aiohttp.ClientError, TimeoutError, ConnectionError)
-
-
-class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One question to Microsoft 365. `replay` says that sending it twice does no harm (M30)."""
-
-    method: str = "GET"
-    url: str
-    lane: Lane
-    ru: int = 0
-    asked: Asked = Asked()
-    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
-    body: bytes | None = None
-    signed: bool = True
-    replay: bool = True
-    streamed: bool = False
-    accept: frozenset[int] = frozenset()
-    """Refusals the caller wants to see as a reply instead of an error."""
-
-
-class Reply(msgspec.Struct, frozen=True):
-    """A good (or accepted) answer."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-class _Ladder(msgspec.Struct):
-    """How often one call was repeated, by class of fault."""
-
-    transient: int = 0
-    quirk: int = 0
-    dead_url: int = 0
-    refreshed: bool = False
-    token: AppToken | None = None
-
-
-class _DeadUrl(Exception):
-    """The pre-authorised URL no longer works."""
-
-
-class _Unsure(Exception):
-    """A write that must not happen twice was cut off: it may have happened."""
-
-    def __init__(self, failure: ItemFailed) -> None:
-        super().__init__()
-        self.failure = failure
 
 
 class GraphTransport:
@@ -139,7 +97,7 @@ class GraphTransport:
 
     async def get[T](self, call: Call, decoder: msgspec.json.Decoder[T]) -> T:
         """A JSON answer as a typed struct; a body that is cut short counts as transient."""
-        ladder = _Ladder()
+        ladder = Ladder()
         while True:
             reply = await self._reply(call, ladder)
             try:
@@ -147,7 +105,7 @@ class GraphTransport:
             except msgspec.ValidationError as error:
                 raise ItemFailed("UnexpectedAnswer", reply.status) from error
             except msgspec.DecodeError:
-                await self._climb(call, ladder, Verdict("transient"), _broken("TruncatedBody"))
+                await self._climb(call, ladder, Verdict("transient"), broken("TruncatedBody"))
 
     async def send(
         self, call: Call, settle: Callable[[], Awaitable[Reply | None]] | None = None
@@ -157,7 +115,7 @@ class GraphTransport:
         A write that must not happen twice (`replay` False) is repeated only through `settle`: it
         looks whether the write has happened after all and returns its result, or None (M30).
         """
-        return await self._reply(call, _Ladder(), settle)
+        return await self._reply(call, Ladder(), settle)
 
     async def stream(
         self,
@@ -171,7 +129,7 @@ class GraphTransport:
         `renew` gives a new pre-authorised URL when the old one died (M8). `size` is what was
         listed: it unmasks a short body when the answer declares no length.
         """
-        ladder, healthy_at = _Ladder(), 0
+        ladder, healthy_at = Ladder(), 0
         body = Continuation(size)
         while True:
             part = msgspec.structs.replace(
@@ -186,7 +144,7 @@ class GraphTransport:
                             yield fresh
                     body.ends()
                     return
-            except _DeadUrl:
+            except DeadUrl:
                 if renew is None:
                     raise ItemFailed("DeadDownloadUrl", 403) from None
                 call = msgspec.structs.replace(call, url=await renew())
@@ -194,12 +152,12 @@ class GraphTransport:
                 log.info("stream broke after %d bytes: %s", body.got, type(error).__name__)
                 if body.got - healthy_at >= PROGRESS_BYTES:
                     ladder.transient, healthy_at = 0, body.got
-                await self._climb(call, ladder, Verdict("transient"), _broken("TruncatedBody"))
+                await self._climb(call, ladder, Verdict("transient"), broken("TruncatedBody"))
 
     async def _reply(
         self,
         call: Call,
-        ladder: _Ladder,
+        ladder: Ladder,
         settle: Callable[[], Awaitable[Reply | None]] | None = None,
     ) -> Reply:
         while True:
@@ -208,21 +166,21 @@ class GraphTransport:
                     try:
                         body = await response.read()
                     except NETWORK_ERRORS:
-                        broken = _broken("TruncatedBody")
+                        log.info("an answer was cut short")
                     else:
                         return Reply(response.status, response.headers, body)
-                await self._climb(call, ladder, Verdict("transient"), broken)
-            except _Unsure as unsure:
+                await self._climb(call, ladder, Verdict("transient"), broken("TruncatedBody"))
+            except Unsure as unsure:
                 if settle is None:
                     raise unsure.failure from None
                 done = await settle()
                 if done is not None:
                     return done
-            except _DeadUrl:
+            except DeadUrl:
                 raise ItemFailed("DeadUrl", 404) from None
 
     @asynccontextmanager
-    async def _answered(self, call: Call, ladder: _Ladder) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _answered(self, call: Call, ladder: Ladder) -> AsyncIterator[aiohttp.ClientResponse]:
         """A good answer, after as many repetitions as the ladder allows."""
         while True:
             async with AsyncExitStack() as stack:
@@ -235,12 +193,12 @@ class GraphTransport:
                     response = await stack.enter_async_context(self._request(call, headers))
                     answer = await self._refusal(call, response)
                 except NETWORK_ERRORS as error:
-                    answer = _broken(type(error).__name__)
+                    answer = broken(type(error).__name__)
                 if answer is None:
                     call.lane.blind_refusals = 0
                     yield response
                     return
-            await self._climb(call, ladder, _verdict(call, answer), answer)
+            await self._climb(call, ladder, verdict_of(call, answer), answer)
 
     def _request(
         self, call: Call, headers: dict[str, str]
@@ -276,7 +234,7 @@ class GraphTransport:
         use.requests += 1
         use.ru += call.ru
 
-    async def _headers(self, call: Call, ladder: _Ladder) -> dict[str, str]:
+    async def _headers(self, call: Call, ladder: Ladder) -> dict[str, str]:
         headers = {
             "User-Agent": PRODUCT,
             "client-request-id": str(uuid.uuid4()),
@@ -288,7 +246,7 @@ class GraphTransport:
             headers["Authorization"] = f"Bearer {ladder.token.token}"
         return headers
 
-    async def _climb(self, call: Call, ladder: _Ladder, verdict: Verdict, answer: Answer) -> None:
+    async def _climb(self, call: Call, ladder: Ladder, verdict: Verdict, answer: Answer) -> None:
         """Wait, prepare the next try, or raise what ends the call."""
         failure = ItemFailed(answer.code or "UnknownError", answer.status, answer.request_id)
         match verdict.kind:
@@ -302,7 +260,7 @@ class GraphTransport:
                     raise failure
                 await self._pause(ladder.transient)
                 if not call.replay:
-                    raise _Unsure(failure)
+                    raise Unsure(failure)
             case "quirk":
                 ladder.quirk += 1
                 if ladder.quirk > faults.QUIRK_RETRIES:
@@ -317,11 +275,11 @@ class GraphTransport:
                 await self._still_granted(ladder, verdict)
             case "dead_url":
                 ladder.dead_url += 1
-                raise _DeadUrl if ladder.dead_url <= faults.DEAD_URL_RETRIES else failure
+                raise DeadUrl if ladder.dead_url <= faults.DEAD_URL_RETRIES else failure
             case _:
-                raise _ending(verdict, answer, failure)
+                raise ending(verdict, answer, failure)
 
-    async def _still_granted(self, ladder: _Ladder, verdict: Verdict) -> None:
+    async def _still_granted(self, ladder: Ladder, verdict: Verdict) -> None:
         """Ask sign-in what a tenant-wide refusal means; one more try if the roles have changed."""
         held = ladder.token
         if held is None or ladder.refreshed:
@@ -344,26 +302,3 @@ class GraphTransport:
         seconds = faults.transient_wait_s(tries, self.wire.dice())
         self.use.waited_s += seconds
         await self.wire.sleep(seconds)
-
-
-def _verdict(call: Call, answer: Answer) -> Verdict:
-    return Verdict("transient") if answer.status == 0 else faults.classify(call.asked, answer)
-
-
-def _broken(code: str) -> Answer:
-    """A fault of the network, before or inside an answer."""
-    return Answer(status=0, code=code)
-
-
-def _ending(verdict: Verdict, answer: Answer, failure: ItemFailed) -> GraphError:
-    match verdict.kind:
-        case "resync":
-            return Resync(verdict.location)
-        case "container_gone":
-            return ContainerGone()
-        case "skip":
-            return ItemSkipped(verdict.cause, answer.request_id)
-        case "object":
-            return ObjectUnavailable(verdict.cause, answer.request_id)
-        case _:
-            return failure

@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
+from shared.microsoft365.calls import Call, Reply
 from shared.microsoft365.errors import GraphError, ItemFailed
 from shared.microsoft365.faults import Asked
 from shared.microsoft365.fence import Lane
-from shared.microsoft365.transport import Call, GraphTransport, Reply
+from shared.microsoft365.transport import GraphTransport
 
 # A server that accepts nothing this often in a row will not accept more.
 STANDSTILLS = 4

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, unquote
 
 from aiohttp import web
 
-from local.microsoft365 import admin, consent_pages, device, signin
+from local.microsoft365 import admin, consent_pages, device, discovery, signin
 from local.microsoft365.clock import iso
 from local.microsoft365.content import download
 from local.microsoft365.simulator import Simulator
@@ -104,9 +104,9 @@ async def sign_in(sim: Simulator, call: Call, tenant: str, rest: str) -> Answer:
     if where == "get discovery/v2.0/keys":
         return answer_json(sim.signer.jwks(sim.issuer), Cache_Control="max-age=86400, private")
     if where == "get v2.0/.well-known/openid-configuration":
-        return signin.discovery(sim, tenant)
+        return discovery.discovery(sim, tenant)
     if where == "get discovery/instance":
-        return signin.instance_discovery(sim, tenant)
+        return discovery.instance_discovery(sim, tenant)
     return await consent_pages.answer(sim, call, tenant, rest)
 
 

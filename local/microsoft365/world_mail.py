@@ -151,8 +151,9 @@ def _html(chance: random.Random, text: bytes, boundary: str) -> bytes:
 
 
 def _lines(data: bytes) -> bytes:
-    encoded = base64.encodebytes(data)
-    return encoded.replace(b"\n", b"\r\n")
+    """Encode in lines of 76 characters; whole at once, which is many times faster than by line."""
+    encoded = base64.b64encode(data)
+    return b"".join(encoded[at : at + 76] + b"\r\n" for at in range(0, len(encoded), 76))
 
 
 def moment_of(seed: int, newest: datetime) -> datetime:

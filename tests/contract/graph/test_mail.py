@@ -172,3 +172,24 @@ async def test_user_without_mailbox_is_a_state(cloud: Cloud) -> None:
     with pytest.raises(ObjectUnavailable) as refused:
         await run_pass(cloud.mailbox(cloud.user()))
     assert refused.value.state == "mailbox_not_enabled"
+
+
+@pytest.mark.parametrize(
+    "action", ["truncate", "reset", "notFoundEmpty", "unavailableEmpty", "gatewayTimeout"]
+)
+async def test_broken_pages_are_asked_for_again(cloud: Cloud, action: str) -> None:
+    whole = await run_pass(cloud.mailbox(cloud.user()))
+    await cloud.fault(action, "delta", times=4, match={"nth": 2})
+    again = await run_pass(cloud.mailbox(cloud.user()))
+    assert again.rows.keys() == whole.rows.keys()
+
+
+async def test_folder_that_vanishes_mid_run_drops_its_cursor(cloud: Cloud) -> None:
+    user = cloud.user()
+    first = await run_pass(cloud.mailbox(user))
+    rule = {"answer": {"status": 404, "code": "ErrorItemNotFound"}}
+    await cloud.fault("answer", "messages/delta", **rule)
+    second = await run_pass(cloud.mailbox(user), first.cursors)
+    gone = [page.container for page in second.pages if page.gone]
+    assert len(gone) == 1
+    assert gone[0] not in second.cursors

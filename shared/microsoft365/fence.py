@@ -61,7 +61,7 @@ class Window:
     """At most `limit` units in any `seconds`: it slides, so no burst breaks the quota."""
 
     def __init__(self, limit: int, seconds: float) -> None:
-        self._limit, self._length = limit, timedelta(seconds=seconds)
+        self.limit, self._length = limit, timedelta(seconds=seconds)
         self._spent: deque[tuple[datetime, int]] = deque()
         self._sum = 0
 
@@ -72,7 +72,7 @@ class Window:
     def delay_s(self, now: datetime, cost: int) -> float:
         """Seconds until enough old spending has left the window."""
         self._forget(now)
-        missing = self._sum + min(cost, self._limit) - self._limit
+        missing = self._sum + min(cost, self.limit) - self.limit
         for at, units in self._spent:
             if missing <= 0:
                 break
@@ -160,6 +160,7 @@ class Lanes:
     def __init__(self, quotas: Quotas, clock: Clock, sleep: Sleep) -> None:
         self._quotas, self._clock, self._sleep = quotas, clock, sleep
         self._lanes: dict[tuple[str, ...], Lane] = {}
+        self._windows: dict[tuple[str, str, str], Window] = {}
 
     def app(self, client_id: str) -> Lane:
         """The application as a whole, over all tenants (M24): only a fence."""
@@ -179,23 +180,21 @@ class Lanes:
         """A tenant's SharePoint and OneDrive: resource units of its band (M26)."""
         quota = self._quotas.share_point
         limit = int(share_point_band(self._quotas, seats).per_minute * quota.share)
-        return self._found(
-            ("share_point", client_id, tenant_id),
-            lambda: Window(limit, quota.window_seconds),
-            None,
-            self.app(client_id),
-        )
+        key = ("share_point", client_id, tenant_id)
+        return self._by_band(key, limit, quota.window_seconds)
 
     def identity(self, client_id: str, tenant_id: str, seats: int) -> Lane:
         """A tenant's directory."""
         quota = self._quotas.identity
         limit = int(identity_band(self._quotas, seats).units * quota.share)
-        return self._found(
-            ("identity", client_id, tenant_id),
-            lambda: Window(limit, quota.window_seconds),
-            None,
-            self.app(client_id),
-        )
+        key = ("identity", client_id, tenant_id)
+        return self._by_band(key, limit, quota.window_seconds)
+
+    def _by_band(self, key: tuple[str, str, str], limit: int, seconds: float) -> Lane:
+        """One lane a tenant: who knows its licences widens it for those who do not."""
+        window = self._windows.setdefault(key, Window(limit, seconds))
+        window.limit = max(window.limit, limit)
+        return self._found(key, lambda: window, None, self.app(key[1]))
 
     def _found(
         self,

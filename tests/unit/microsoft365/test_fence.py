@@ -106,5 +106,14 @@ def test_window_never_lets_more_through_and_frees_in_time() -> None:
     assert window.delay_s(NOW + timedelta(seconds=60), 6) == 0
 
 
+async def test_licences_widen_the_lane_of_a_tenant(clock: MovingClock) -> None:
+    lanes = Lanes(default_quotas(), clock, clock.sleep)
+    narrow = lanes.share_point("reader", "t", 0)
+    assert await _take(narrow, 1187) == 0
+    assert lanes.share_point("reader", "t", 5000) is narrow
+    assert await _take(narrow, 1188) == 0
+    assert await _take(narrow, 1) == 60
+
+
 def test_a_call_dearer_than_the_window_is_let_through_when_it_is_empty() -> None:
     assert Window(10, 60).delay_s(NOW, 25) == 0

@@ -47,6 +47,7 @@ class FileKeyStore:
 
     def __init__(self, directory: Path | str) -> None:
         self._directory = Path(directory)
+        self._loaded: dict[str, rsa.RSAPrivateKey] = {}  # checking a key at load takes long
 
     def __repr__(self) -> str:
         return f"FileKeyStore({str(self._directory)!r})"
@@ -76,13 +77,15 @@ class FileKeyStore:
         )
 
     def _key(self, name: str) -> rsa.RSAPrivateKey:
-        path = self._directory / f"{name}.pem"
-        if not path.exists():
-            self._make(path)
-        try:
-            return key_format.private_key(path.read_bytes())
-        except FormatError as wrong:
-            raise KeyRefused(f"{path.name}: {wrong}") from wrong
+        if name not in self._loaded:
+            path = self._directory / f"{name}.pem"
+            if not path.exists():
+                self._make(path)
+            try:
+                self._loaded[name] = key_format.private_key(path.read_bytes())
+            except FormatError as wrong:
+                raise KeyRefused(f"{path.name}: {wrong}") from wrong
+        return self._loaded[name]
 
     def _make(self, path: Path) -> None:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)

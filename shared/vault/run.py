@@ -3,6 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -28,9 +29,18 @@ from shared.vault.model import (
     SnapshotHead,
 )
 from shared.vault.reading import places_of
-from shared.vault.repository import FIRST_READ, LoadedRecord, load_record, newest_number
+from shared.vault.repository import (
+    FIRST_READ,
+    LoadedRecord,
+    load_heads,
+    load_record,
+    newest_number,
+    record_numbers,
+)
 from shared.vault.slices import Slice
 
+# How far back a repeated seal looks for its own record when its checkpoints are gone.
+LOOK_BACK = 8
 # Decoded buckets kept for look-ups; each holds about 512 rows.
 DECODED_BUCKETS = 64
 
@@ -100,9 +110,15 @@ class Run:
 
     async def _go_on(self, left: list[BlobInfo]) -> None:
         numbers = [int(found.name.rsplit("/", 1)[1].removesuffix(".hfw")) for found in left]
-        if numbers != list(range(len(numbers))):
-            raise VaultDamaged(f"checkpoints of run {self.id} are missing: {numbers}")
-        last = await self.checkpoint(left[-1].name)
+        last = None
+        if numbers == list(range(len(numbers))):
+            with suppress(BlobMissing):
+                last = await self.checkpoint(left[-1].name)
+        if last is None:
+            self.sealed = await self.committed()  # another execution may be cleaning up (V48)
+            if self.sealed is None:
+                raise VaultDamaged(f"checkpoints of run {self.id} are missing: {numbers}")
+            return
         self.first_checkpoint = left[0].created
         if last.meta["parent"] != self.parent_mark:
             parent_n = last.meta["parent"][0] if last.meta["parent"] else 0
@@ -113,6 +129,12 @@ class Run:
                     return
             raise Superseded(f"run {self.id} began before the newest snapshot")
         self._take(last.meta, last.result)
+
+    async def committed(self) -> SnapshotHead | None:
+        """The snapshot this run committed, if it did, among the newest ones (V48)."""
+        numbers = (await record_numbers(self.store, self.keys.oid))[:LOOK_BACK]
+        heads = await load_heads(self.store, self.ops, self.keys.repo, self.keys.oid, numbers)
+        return next((head for head in heads if head.run == self.id), None)
 
     @property
     def parent_mark(self) -> list[Any] | None:
@@ -141,9 +163,10 @@ class Run:
     ) -> SliceResult:
         """Note a finished slice; `adopt` names the checkpoint that was there first."""
         if adopt is not None:
-            found = await self.checkpoint(adopt)
-            meta = found.meta
-            result = SliceResult(**_fields(found.result) | {"adopted": True})
+            with suppress(BlobMissing):  # sealed and cleaned up meanwhile: the seal will see it
+                found = await self.checkpoint(adopt)
+                meta = found.meta
+                result = SliceResult(**_fields(found.result) | {"adopted": True})
         if number == self.slices:
             self.slices += 1
             self._take(meta, result)
@@ -265,8 +288,9 @@ class Run:
 
     async def abandon(self) -> None:
         """Delete the run's checkpoints; its packs are orphans for garbage collection."""
-        async for found in self.control.list(names.run(self.keys.oid, self.id)):
-            await self.control.delete(found.name)
+        prefix = names.run(self.keys.oid, self.id)
+        for name in [found.name async for found in self.control.list(prefix)]:
+            await self.control.delete(name)
 
 
 def _fields(result: SliceResult) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from shared.kit.blobs import BlobMissing
 from shared.vault import rules
 from shared.vault.chunker import parameters
 from shared.vault.errors import RunExpired, Superseded, VaultDamaged
@@ -16,15 +17,12 @@ from shared.vault.merge import Tally
 from shared.vault.model import Declared, Enumeration, GraphUse, Kind, SnapshotHead, instant
 from shared.vault.ranges import RangeReader
 from shared.vault.removals import buried
-from shared.vault.repository import load_heads, record_numbers
 from shared.vault.segments import Builder
 
 if TYPE_CHECKING:
     from shared.vault.run import Checkpoint, Run
 
 WRITER = "holdfast/0.1"
-# How far back a repeated seal looks for its own record when its checkpoints are gone.
-LOOK_BACK = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,24 @@ async def seal_run(run: "Run", facts: Facts) -> SnapshotHead:
         await run.abandon()
         return run.sealed
     if run.slices == 0:
-        return await _already(run)
+        return await _already(run, Superseded(f"run {run.id} has no slice and no snapshot"))
+    try:
+        run.sealed = await _commit(run, facts)
+    except (BlobMissing, VaultDamaged) as lost:
+        # Another execution of this run may have committed and deleted the checkpoints (V48).
+        run.sealed = await _already(run, lost)
+    await run.abandon()
+    return run.sealed
+
+
+async def _already(run: "Run", otherwise: Exception) -> SnapshotHead:
+    found = await run.committed()
+    if found is None:
+        raise otherwise
+    return found
+
+
+async def _commit(run: "Run", facts: Facts) -> SnapshotHead:
     if run.first_checkpoint and rules.run_expired(run.first_checkpoint, facts.ended):
         raise RunExpired(f"run {run.id} began more than 24 hours ago")
     checkpoints = await run.checkpoints()
@@ -83,18 +98,7 @@ async def seal_run(run: "Run", facts: Facts) -> SnapshotHead:
     committed = (await run.load(n)).snapshot
     if committed.run != run.id:
         raise Superseded(f"another run committed snapshot {n} first")  # V48, V49
-    run.sealed = committed
-    await run.abandon()
     return committed
-
-
-async def _already(run: "Run") -> SnapshotHead:
-    """A seal repeated after its checkpoints were deleted finds its own record (V48)."""
-    numbers = (await record_numbers(run.store, run.keys.oid))[:LOOK_BACK]
-    for head in await load_heads(run.store, run.ops, run.keys.repo, run.keys.oid, numbers):
-        if head.run == run.id:
-            return head
-    raise Superseded(f"run {run.id} has no slice and no snapshot")
 
 
 async def _build(run: "Run", facts: Facts, checkpoints: list["Checkpoint"]) -> Built:

@@ -29,9 +29,9 @@ _END = b"HFB1"
 
 def bits_for(rows: int) -> int:
     """How many bits of the item key choose a bucket: about 512 rows each, one below 1,024 rows."""
-    bits = 0
+    bits, most = 0, 2 * BUCKET_ROWS**2
     # Nearest power of two: the next bit is taken when buckets would exceed 512 * sqrt(2) rows.
-    while bits < MAX_BITS and rows >= 1024 and (rows >> bits) * (rows >> bits) > 2 * BUCKET_ROWS**2:
+    while bits < MAX_BITS and rows >= 2 * BUCKET_ROWS and (rows >> bits) ** 2 > most:
         bits += 1
     return bits
 

@@ -27,7 +27,7 @@ def test_key_hierarchy() -> None:
     assert KEYS.leaf.hex() == "613ca89ac088b2159b7119c5c3755ef58d423d0657700b55637c8215fadd8d22"
 
 
-def test_V5_oid_depends_on_exact_bytes() -> None:
+def test_v5_oid_depends_on_exact_bytes() -> None:
     source = "8f1d0c52-6f0e-4c0f-9a51-3a1d5a2b7c11"
     assert names.oid(TENANT.oid, "mailbox", source) == OID
     others = {
@@ -152,14 +152,14 @@ def test_session_root() -> None:
     )
 
 
-def test_V16_chunker_cuts_at_the_golden_places() -> None:
+def test_v16_chunker_cuts_at_the_golden_places() -> None:
     assert chunker.golden_cuts() == chunker.GOLDEN
     assert chunker.parameters()["gear"] == (
         "9df0a720752a7d211fdebaf39bed01610983756fc340a1cfef41052b7356ae73"
     )
 
 
-def test_V16_a_chunker_that_cuts_differently_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_v16_a_chunker_that_cuts_differently_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     chunker.check_golden.cache_clear()
     monkeypatch.setattr(chunker, "GOLDEN", (1, 2, 3))
     with pytest.raises(chunker.ChunkerDiffers):

@@ -1,0 +1,180 @@
+"""Flip, cut, swap or delete any blob: reading says so and names it; nothing wrong is returned."""
+
+import itertools
+
+import pytest
+
+from shared.kit.blobs import MemoryBlobs
+from shared.kit.errors import HoldfastError
+from shared.vault.errors import KeyAlarm, VaultDamaged, VaultTooNew
+from shared.vault.format import names, repofile
+from shared.vault.format.chunks import ChunkCipher
+from shared.vault.format.errors import Damaged
+from shared.vault.format.packs import check_pack
+from shared.vault.format.primitives import sha
+from shared.vault.run import Run
+from shared.vault.service import open_repository
+from shared.vault.slices import Slice
+from tests.unit.vault.world import MAILBOX, World, backup, contents, key_store, mail
+
+
+async def built() -> World:
+    world = World()
+    vault = await world.create()
+
+    async def many(run: Run, part: Slice) -> None:
+        for n in range(1500):
+            await part.put(mail(f"m{n}"), b"body %d" % n)
+
+    async def few(run: Run, part: Slice) -> None:
+        await part.put(mail("m3", "2"), b"changed")
+
+    async def nothing(run: Run, part: Slice) -> None:
+        part.keep("m5")
+
+    await backup(vault, MAILBOX, "r1", many)
+    await backup(vault, MAILBOX, "r2", few)
+    await backup(vault, MAILBOX, "r3", nothing)
+    return world
+
+
+async def verify(world: World) -> None:
+    """Everything a reader can check: chain, rows, contents, proofs, names of packs and bases."""
+    vault = await world.open()
+    heads = await vault.snapshots(MAILBOX)
+    if [head.n for head in heads] != [3, 2, 1]:
+        raise VaultDamaged("a record is missing")
+    for newer, older in itertools.pairwise(heads):
+        if newer.prev != older.record_hash:
+            raise VaultDamaged(f"{names.record(older.oid, older.n)} breaks the chain")
+    for head in heads:
+        found = await contents(vault, MAILBOX, head.n)
+        assert len(found) == 1500
+        assert found["m3"] == (b"body 3" if head.n == 1 else b"changed")
+        snap = await vault.open_snapshot(MAILBOX, head.n)
+        await snap.proof("m3")
+    async for blob in world.store.list("o/"):
+        data = await world.store.get(blob.name)
+        name = blob.name.rsplit("/", 1)[1].split(".")[0]
+        if "/s/" not in blob.name and sha(data).hex() != name:
+            raise VaultDamaged(f"{blob.name} is not what its name says")
+
+
+def files(world: World) -> dict[str, bytes]:
+    assert isinstance(world.store, MemoryBlobs)
+    return {name: data for name, (data, _) in world.store.blobs.items()}
+
+
+async def _altered(world: World, name: str, data: bytes | None) -> str:
+    copy = World(MemoryBlobs(), world.control, world.repo)
+    for other, content in files(world).items():
+        if other != name:
+            await copy.store.put(other, content)
+    if data is not None:
+        await copy.store.put(name, data)
+    with pytest.raises(HoldfastError) as caught:
+        await verify(copy)
+    return str(caught.value)
+
+
+async def test_the_vault_is_right_before_it_is_touched() -> None:
+    await verify(await built())
+
+
+async def test_flip_cut_swap_delete_every_blob() -> None:
+    world = await built()
+    stored = files(world)
+    for name, data in stored.items():
+        if name == names.REPOSITORY:
+            continue
+        places = {0, len(data) // 3, len(data) // 2, len(data) - 1}
+        newest = name.endswith("9999999996.hfs")
+        for at in places:
+            if newest and at < 400:
+                continue  # its clear header is held by the receipt, not by a successor
+            flipped = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+            said = await _altered(world, name, flipped)
+            assert name.split("/")[-1] in said or "keys/" in name, (name, at, said)
+        for length in (0, 10, len(data) // 2, len(data) - 1):
+            await _altered(world, name, data[:length])
+        await _altered(world, name, None)
+        twins = [n for n in stored if n != name and n.rsplit(".")[-1] == name.rsplit(".")[-1]]
+        for twin in twins:
+            if stored[twin] != data:
+                await _altered(world, name, stored[twin])
+
+
+async def test_a_lost_pack_is_named() -> None:
+    world = await built()
+    pack = next(name for name in files(world) if name.endswith(".hfp"))
+    assert pack in await _altered(world, pack, None)
+
+
+async def test_v19_v20_packs_are_scrubbed_with_the_objects_key_alone() -> None:
+    world = await built()
+    vault = await world.open()
+    run = await vault.open_run(MAILBOX, "look")
+    cipher = ChunkCipher(run.keys.chunk, run.keys.repo)
+    for name, data in files(world).items():
+        if not name.endswith(".hfp"):
+            continue
+        digest = name.rsplit("/", 1)[1].split(".")[0]
+        assert list(check_pack(data, digest, cipher, run.keys.chunk))
+        for at in range(0, len(data), max(1, len(data) // 50)):
+            bad = data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :]
+            with pytest.raises(Damaged):
+                list(check_pack(bad, digest, cipher, run.keys.chunk))
+            if at > 200:  # behind the clear header, also without the name
+                with pytest.raises(Damaged):
+                    list(check_pack(bad, sha(bad).hex(), cipher, run.keys.chunk))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"format":1', b'"format":2'),
+        (b'"required":[]', b'"required":["x"]'),
+        (b'"aead":"aes-256-gcm"', b'"aead":"other"'),
+    ],
+)
+async def test_v2_unknown_formats_and_features_are_refused(old: bytes, new: bytes) -> None:
+    world = await built()
+    blob = files(world)[names.REPOSITORY]
+    assert old in blob
+    await world.store.put(names.REPOSITORY, blob.replace(old, new), create_only=False)
+    with pytest.raises(VaultTooNew):
+        await world.open()
+    assert repofile.read(blob)["lock_mode"] == "none"
+
+
+async def test_v2_a_newer_record_is_refused_and_unknown_members_are_ignored() -> None:
+    world = await built()
+    name = next(n for n in files(world) if n.endswith("9999999996.hfs"))
+    newer = files(world)[name].replace(b"SNAPSHOT 1", b"SNAPSHOT 2", 1)
+    await world.store.put(name, newer, create_only=False)
+    vault = await world.open()
+    with pytest.raises(VaultTooNew, match="SNAPSHOT format 2"):
+        await vault.head(MAILBOX)
+
+    blob = files(world)[names.REPOSITORY]
+    more = blob.replace(b'"format":1', b'"format":1,"later":{"x":1}')
+    await world.store.put(names.REPOSITORY, more, create_only=False)
+    await world.open()
+
+
+async def test_v8_a_key_blob_that_was_not_recorded_is_an_alarm() -> None:
+    world = await built()
+    vault = await world.open()
+    await contents(vault, MAILBOX)
+    known = vault.key_digests
+    assert len(known) == 2
+    again = await open_repository(
+        world.store, world.control, key_store(), repo_id=world.repo, known_keys=known
+    )
+    assert len(await contents(again, MAILBOX)) == 1500
+    wrong = known | {names.object_key(await vault.oid(MAILBOX)): sha(b"").hex()}
+    again = await open_repository(
+        world.store, world.control, key_store(), repo_id=world.repo, known_keys=wrong
+    )
+    with pytest.raises(KeyAlarm):
+        await contents(again, MAILBOX)

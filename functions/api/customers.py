@@ -1,11 +1,11 @@
 """Customers: create, list, read."""
 
-from typing import Annotated, Any
-from urllib.parse import urlencode
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field, StringConstraints
 
+from functions.api.paging import Pages
 from functions.api.security import requires
 from shared.access.model import Caller
 from shared.bootstrap import deps
@@ -109,7 +109,6 @@ async def list_page(
     skip_token: Annotated[str | None, Query(alias="skipToken", max_length=4096)] = None,
 ) -> CustomerInList:
     """The customers you may see, by name. Follow `nextLink` as it is."""
-    given = deps()
     filters = {
         "search": search or None,
         "state": sorted(state) or None,
@@ -124,20 +123,12 @@ async def list_page(
         tags=frozenset(tag),
         descending=orderby.startswith("-"),
     )
-    tokens = await given.skip_tokens()
-    after: rules.Place | None = None
-    if skip_token is not None:
-        position = tokens.open(skip_token, caller.scope.partner_id, "customers_list", filters)
-        after = position["name"], position["id"]
-    found, end = await service.list_customers(given, caller.scope, wanted, after, maxpagesize)
-    link = None
-    if end is not None:
-        position = {"name": end[0], "id": end[1]}
-        token = tokens.seal(caller.scope.partner_id, "customers_list", filters, position)
-        query: dict[str, Any] = {key: value for key, value in filters.items() if value}
-        query |= {"maxpagesize": maxpagesize, "skipToken": token}
-        base = given.settings.public_url.rstrip("/")
-        link = f"{base}/api/v1/customers?{urlencode(query, doseq=True)}"
+    pages = Pages(caller, "customers_list", "/customers", filters)
+    begin = await pages.place(skip_token)
+    after = (begin["name"], begin["id"]) if begin else None
+    found, end = await service.list_customers(deps(), caller.scope, wanted, after, maxpagesize)
+    place = {"name": end[0], "id": end[1]} if end else None
+    link = await pages.link(place, maxpagesize)
     return CustomerInList(value=[shown(customer) for customer in found], next_link=link)
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Response
 from pydantic import Field, StringConstraints
 
+from functions.api.paging import address
 from functions.api.security import requires
 from functions.binding import WITH_DURABLE, current_client
 from functions.starting import signal, start
@@ -117,8 +118,7 @@ def shown(run: OnboardingRun) -> OnboardingOut:
 
 
 def _accepted(response: Response, run: OnboardingRun) -> Operation:
-    base = deps().settings.public_url.rstrip("/")
-    response.headers["Operation-Location"] = f"{base}/api/v1/operations/{run.run_id}"
+    response.headers["Operation-Location"] = address(f"/operations/{run.run_id}")
     response.headers["Retry-After"] = str(RETRY_SECONDS)
     return operation(run)
 

@@ -84,10 +84,16 @@ class Faults:
     def __init__(self) -> None:
         self.rules: list[Rule] = []
 
-    def take(self, call: Call) -> Rule | None:
-        """Return the rule for this call and count it down."""
+    def take(self, call: Call, *, named: str = "") -> Rule | None:
+        """Return the rule for this call and count it down.
+
+        With `named`, only rules whose path expression contains that word count: a rule for
+        "everything" means Graph, not sign-in.
+        """
         for rule in self.rules:
             if rule.times == 0 or not _matches(rule, call):
+                continue
+            if named and (rule.path is None or named not in rule.path.pattern):
                 continue
             rule.seen += 1
             # "nth": only every nth matching call fails.

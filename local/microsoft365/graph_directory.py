@@ -155,7 +155,9 @@ async def users(call: Call) -> Answer:
     return answer_json(page(call, "/users", [user_json(u, wanted) for u in found], size, "users"))
 
 
-@graph.add("GET", "/users/{user}", service="identity", kind="users", roles=USERS_READ)
+@graph.add(
+    "GET", "/users/{user}", service="identity", kind="users", roles=f"User.Read {USERS_READ}"
+)
 async def user_by_id(call: Call) -> Answer:
     """Get one user by id or user principal name."""
     shown = user_json(call.user, selected(call))

@@ -69,7 +69,7 @@ async def folders_delta(call: Call) -> Answer:
     changes: list[tuple[int, Folder | int]] = []
     for folder in box.folders.values():
         moment = max(folder.changed, folder.counted) if counts and since else folder.changed
-        if since < moment and folder.number != ROOT and (since or not folder.hidden):
+        if since < moment and folder.number != ROOT and not folder.hidden:
             changes.append((folder.number if not since else moment, folder))
     changes += [(seq, number) for seq, number in box.gone_folders if since and seq > since]
     changes.sort(key=lambda change: change[0])

@@ -74,7 +74,17 @@ async def token(sim: Simulator, tenant_name: str, call: Call) -> Answer:
     """Answer POST /{tenant}/oauth2/v2.0/token."""
     form = dict(parse_qsl((await call.read()).decode("utf-8", "replace"), keep_blank_values=True))
     sim.stats.requests["token"] += 1
+    rule = sim.faults.take(call, named="token")
     try:
+        if rule is not None:
+            given = rule.answer
+            text, error = str(given.get("message", "Scripted.")), given.get("error")
+            raise Aadsts(  # noqa: TRY301  the one place that turns refusals into JSON
+                int(given.get("code", 90033)),
+                text,
+                str(error or "invalid_client"),
+                int(given.get("status", 503)),
+            )
         return _token(sim, tenant_name, form, call)
     except Aadsts as problem:
         return refusal(sim, problem)

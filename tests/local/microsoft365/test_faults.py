@@ -123,3 +123,13 @@ async def test_client_request_id_comes_back_when_asked(reader: Client) -> None:
     _, headers, _ = await reader.raw("GET", "/v1.0/organization", head)
     assert headers["client-request-id"] == "mine"  # type: ignore[index, call-overload]
     assert headers["request-id"]  # type: ignore[index, call-overload]
+
+
+async def test_sign_in_can_be_scripted_too(reader: Client) -> None:
+    await reader.faults({"match": {}, "times": 5, "action": "throttle"})
+    assert (await reader.take_token())[0] == 200
+    rule = {"match": {"path": "token"}, "times": 1, "answer": {"status": 401, "code": 700027}}
+    await reader.faults(rule)
+    status, body = await reader.take_token()
+    assert (status, body["error_codes"]) == (401, [700027])
+    assert (await reader.take_token())[0] == 200

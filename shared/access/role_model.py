@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PrivateAttr
 
 from shared.access.ip_ranges import IpRange, Restriction, from_json
 from shared.access.permissions import CATALOGUE, SERVICES
@@ -152,6 +152,10 @@ class Grants(_Stored):
     is_administrator: bool = False
     grants: tuple[Grant, ...] = ()
     context: ActiveContext | None = None
+    # Groups of thousands of customers are united once, not in each request.
+    _answers: dict[tuple[tuple[str, ...], str], frozenset[str] | None] = PrivateAttr(
+        default_factory=dict
+    )
 
     def permissions(self, area: str = SERVICES) -> frozenset[str]:
         """Every permission held for anything in the area."""
@@ -168,16 +172,22 @@ class Grants(_Stored):
         A permission that concerns the partner itself counts for every customer; naming no
         permission gives none.
         """
+        asked = (codes, area)
+        if asked not in self._answers:
+            self._answers[asked] = self._intersection(codes, area)
+        return self._answers[asked]
+
+    def holds(self, *codes: str, area: str = SERVICES) -> bool:
+        """Whether every permission is held, for some customer at least or by name."""
+        return set(codes) <= self.permissions(area)
+
+    def _intersection(self, codes: tuple[str, ...], area: str) -> frozenset[str] | None:
         found: frozenset[str] | None = None if codes else frozenset()
         for code in codes:
             only = self._customers(code, area)
             if only is not None:
                 found = only if found is None else found & only
         return found
-
-    def holds(self, *codes: str, area: str = SERVICES) -> bool:
-        """Whether every permission is held, for some customer at least or by name."""
-        return set(codes) <= self.permissions(area)
 
     def _customers(self, code: str, area: str) -> frozenset[str] | None:
         """Customers one permission is held for, in any order of roles."""

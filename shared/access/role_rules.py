@@ -232,9 +232,13 @@ def check_right(grants: Grants, right: str, *, settings_area: bool = True) -> No
         raise PermissionMissing(f"Ask an administrator for: {titles}.", missing=missing)
 
 
-def visible_customers(grants: Grants, right: str) -> frozenset[str] | None:
+def visible_customers(
+    grants: Grants, right: str, *, settings_area: bool = True
+) -> frozenset[str] | None:
     """The customers the right may be used for: the customers of the `Scope`; None means all."""
-    return grants.customers(*needed(right), area=RIGHTS[right].area)
+    return grants.customers(
+        *sorted(needed(right, settings_area=settings_area)), area=RIGHTS[right].area
+    )
 
 
 def check_template_use(grants: Grants) -> None:

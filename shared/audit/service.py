@@ -201,9 +201,7 @@ def _where(wanted: Filter) -> tuple[str, dict[str, str]]:
         ("targetId eq @target_id", "target_id", wanted.target_id),
         ("outcome eq @outcome", "outcome", wanted.outcome and str(wanted.outcome)),
     )
-    # The SDK finds a parameter by the one space on either side, hence the one at the end.
     where = " and ".join(clause for clause, _, value in given if value is not None)
-    where += " " if where else ""
     return where, {name: str(value) for _, name, value in given if value is not None}
 
 

@@ -157,7 +157,7 @@ class IdempotencyStore:
             row
             async for row in self._table.query(
                 partner,
-                where="expires lt @now ",  # the SDK finds a parameter by the space behind it
+                where="expires lt @now",
                 parameters={"now": self._clock.now()},
                 limit=limit,
             )

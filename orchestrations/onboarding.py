@@ -43,7 +43,9 @@ blueprint = df.Blueprint()
 # An expired link or code is kept renewable this long; then the run ends by itself.
 ABANDONED_AFTER = timedelta(days=7)
 # Each round adds to a history that is replayed at every turn.
-MOST_ROUNDS = 20
+MOST_ROUNDS = 10
+# A redirect can get lost, so a waiting run looks for itself: soon at first, then at this pace.
+SLOWEST_LOOK = timedelta(seconds=15)
 # Roles appear within seconds or minutes (M40): the polls grow apart up to this.
 SLOWEST_POLL = timedelta(seconds=60)
 # Passing faults of our storage or of Microsoft's sign-in service.
@@ -126,9 +128,10 @@ def _signed_in(ctx: task.OrchestrationContext, job: OnboardingJob, cancel: task.
     for _ in range(MOST_ROUNDS):
         asked: Answer = yield from _act(ctx, StepName.SIGN_IN, "onboarding_ask", job)
         deadline = asked.expires_at or _now(ctx)
+        wait = timedelta(seconds=asked.look_seconds)
         while _now(ctx) < deadline:
-            look_at = min(deadline, _now(ctx) + timedelta(seconds=asked.look_seconds))
-            yield from _first(ctx, look_at, cancel, answered)
+            yield from _first(ctx, min(deadline, _now(ctx) + wait), cancel, answered)
+            wait = max(wait, min(wait * 1.25, SLOWEST_LOOK))
             _stop_if(cancel, StepName.SIGN_IN)
             if answered.is_complete:
                 answered = ctx.wait_for_external_event(CONSENT_ANSWERED)

@@ -10,8 +10,6 @@ from shared.kit.operations import Operation, OperationError, OperationStatus, St
 from shared.onboarding.model import OVER, OnboardingRun, Plan, Stage, StepName
 
 KIND = "onboarding"
-# A redirect can get lost: how often a waiting run looks for the grant itself.
-LOOK_SECONDS = 30
 OFFERED = (Service.EXCHANGE, Service.ONEDRIVE)
 """Services this version protects, in the order they are shown."""
 RETENTION_YEARS = range(1, 26)

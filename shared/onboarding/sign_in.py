@@ -109,7 +109,7 @@ async def _new_link(deps: "Deps", run: OnboardingRun) -> SignIn:
         way=SignInWay.ADMIN_CONSENT,
         link=url,
         expires_at=link.expires_at,
-        interval_seconds=rules.LOOK_SECONDS,
+        interval_seconds=max(1, round(deps.settings.consent_poll_seconds)),
         secret=link.state,
     )
 
@@ -132,9 +132,8 @@ async def _link_answered(deps: "Deps", run: OnboardingRun, current: SignIn) -> b
     """The call-back came, or the grant is there without one: a redirect can get lost."""
     link = await consents.find_link(deps.tables, current.secret or "")
     if link is not None and link.outcome == "declined":
-        raise ConsentDeclined(
-            f"Microsoft said: {link.detail or 'declined'}. Start again when the customer agrees."
-        )
+        said = link.detail.rstrip(". ") or "declined"
+        raise ConsentDeclined(f"Microsoft said: {said}. Start again when the customer agrees.")
     if link is not None and link.outcome == "accepted":
         return True
     health = await consent.check_tenant(

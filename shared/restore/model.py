@@ -45,11 +45,6 @@ class EntryState(StrEnum):
     FAILED = "Failed"
 
 
-ENTRY_OVER = frozenset(
-    {EntryState.CREATED, EntryState.REPLACED, EntryState.SKIPPED, EntryState.FAILED}
-)
-
-
 class Target(Record):
     """Where the items go: their own place, or below a folder; of this or another object."""
 

@@ -177,15 +177,24 @@ class _Slice:
         self._deps, self._restore, self._opened, self._writer = deps, restore, opened, writer
         self._until = deps.clock.now() + timedelta(seconds=SLICE_SECONDS)
         self._stop: RestoreAnswer | None = None
+        self._mine: set[str] = set()
 
     async def run(self, entries: list[Entry]) -> RestoreAnswer:
         """Folders first and in order, then items, `CONCURRENCY` at a time."""
+        restore_id = self._restore.restore_id
+        self._mine = await repository.made_ids(self._deps.tables, restore_id)
         for entry in sorted(entries, key=lambda one: len(one.folder)):
             if entry.kind == "folder":
                 await self._guarded(entry, self._folder)
         waiting = [entry for entry in entries if entry.kind != "folder"]
-        lanes = [self._lane(waiting) for _ in range(CONCURRENCY)]
-        await asyncio.gather(*lanes)
+        try:
+            # When one lane breaks the others end before the activity does: a repeated execution
+            # must not find them still writing.
+            async with asyncio.TaskGroup() as lanes:
+                for _ in range(CONCURRENCY):
+                    lanes.create_task(self._lane(waiting))
+        except ExceptionGroup as broken:
+            raise broken.exceptions[0] from broken
         return self._stop or RestoreAnswer(outcome="more")
 
     async def _lane(self, waiting: list[Entry]) -> None:
@@ -231,11 +240,16 @@ class _Slice:
         )
         started = entry.model_copy(update={"state": EntryState.STARTED})
         await repository.save_entry(self._deps.tables, self._restore.restore_id, started)
-        content = self._opened.snapshot.content(row)
-        restored = await self._writer.restore(row, content, folder, collision)
+        restored = await self._write(row, folder, collision)
+        if restored.outcome == "skipped" and restored.target_id in self._mine:
+            # The match is another item of this restore: a twin with the same collision key.
+            restored = await self._write(row, folder, "copy")
         state = EntryState(restored.outcome.capitalize())
-        if entry.state is EntryState.STARTED and restored.outcome == "skipped":
-            state = EntryState.CREATED if self._restore.collision != "skip" else state
+        if entry.state is EntryState.STARTED and state is EntryState.SKIPPED:
+            state = EntryState.CREATED  # made before the crash that kept it out of the ledger
+            notes.append("found_after_interruption")
+        if state is EntryState.CREATED:
+            self._mine.add(restored.target_id)
         return entry.model_copy(
             update={
                 "state": state,
@@ -243,6 +257,10 @@ class _Slice:
                 "notes": [*notes, *restored.notes],
             }
         )
+
+    async def _write(self, row: Row, folder: str, collision: Collision) -> Restored:
+        content = self._opened.snapshot.content(row)
+        return await self._writer.restore(row, content, folder, collision)
 
 
 class _MailWriter:

@@ -8,7 +8,7 @@ from shared.access.model import Scope
 from shared.kit import ids
 from shared.kit.errors import NotFound
 from shared.kit.tables import LostRace, Row, Tables
-from shared.restore.model import ENTRY_OVER, Entry, EntryState, Restore
+from shared.restore.model import Entry, EntryState, Restore
 
 TABLE = "Restores"
 _RACES = 12
@@ -106,15 +106,22 @@ async def count_entries(tables: Tables, restore_id: str) -> Counter[EntryState]:
     return counted
 
 
+async def made_ids(tables: Tables, restore_id: str) -> set[str]:
+    """Ids at the target of everything this restore created so far."""
+    rows = tables[TABLE].query(
+        restore_id,
+        prefix="item~",
+        where="state eq @created",
+        parameters={"created": EntryState.CREATED.value},
+        select=["PartitionKey", "RowKey", "target_id"],
+    )
+    return {row.values["target_id"] async for row in rows if "target_id" in row.values}
+
+
 def _states(tables: Tables, restore_id: str) -> AsyncIterator[Row]:
     return tables[TABLE].query(
         restore_id, prefix="item~", select=["PartitionKey", "RowKey", "state"]
     )
-
-
-def is_done(entry: Entry) -> bool:
-    """Whether a line has ended."""
-    return entry.state in ENTRY_OVER
 
 
 def _row(restore_id: str, entry: Entry) -> Row:

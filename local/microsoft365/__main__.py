@@ -72,10 +72,11 @@ async def run(options: argparse.Namespace) -> None:
         https_port=options.https_port,
         tls=tls,
     )
-    print(orjson.dumps({"http": server.http, "https": server.https}).decode(), flush=True)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    # Whoever reads this line may end the process at once, so the handlers come first.
+    print(orjson.dumps({"http": server.http, "https": server.https}).decode(), flush=True)
     await stop.wait()
     await server.close()
 

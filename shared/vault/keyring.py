@@ -98,9 +98,9 @@ class KeyRing:
     async def _unwrap(self, name: str, blob: bytes) -> bytes:
         with located(name):
             _, wraps = key_format.read_tenant_key_blob(blob)
-        for wrap in wraps:
-            if wrap["to"] == "kek":
-                return await self._store.unwrap(wrap["kid"], unb64u(wrap["ct"]))
+            for wrap in wraps:
+                if wrap["to"] == "kek":
+                    return await self._store.unwrap(wrap["kid"], unb64u(wrap["ct"]))
         raise KeyRefused(f"{name} has no wrap for a key-encryption key")
 
     def _checked(self, name: str, blob: bytes) -> bytes:

@@ -118,6 +118,8 @@ def read_tenant_key_blob(blob: bytes) -> tuple[int, list[dict[str, str]]]:
         if document["v"] != 1:
             raise UnknownFormat(f"key blob version {document['v']!r}")
         wraps = [w for w in document["wraps"] if w.get("alg") == ALGORITHM]
+        names = {"kek": "kid", "recovery": "spki_sha256"}
+        wraps = [w for w in wraps if names.get(w["to"]) in w and isinstance(w.get("ct"), str)]
         return int(document["epoch"]), wraps
     except (KeyError, TypeError, AttributeError) as wrong:
         raise Damaged("not a tenant key blob") from wrong

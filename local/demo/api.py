@@ -50,7 +50,7 @@ class PartnerApi:
 
     def get(self, path: str, **query: str) -> Json:
         """GET, as JSON."""
-        return dict(self.send("GET", path, **query).json())
+        return dict(self.send("GET", path, None, **query).json())
 
     def post(self, path: str, body: Json | None = None) -> Json:
         """POST, as JSON."""

@@ -18,7 +18,12 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+WIDTH = 110
+"""Columns when the output is no terminal, or a narrow one: tables stay readable in a log."""
+
 console = Console(highlight=False)
+if console.width < WIDTH:
+    console = Console(highlight=False, width=WIDTH)
 
 
 def size(count: float) -> str:

@@ -1,6 +1,7 @@
 """The chapters of the demo, each a call a partner would make and a table of what came of it."""
 
 import asyncio
+import base64
 import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -157,7 +158,7 @@ def check_against_truth(story: Story) -> None:
             found = _object(story, workload, user["id"])
             path = f"/objects/{found['id']}/snapshots/{found['lastPoint']['n']}/items"
             held = [
-                item["sha256"]
+                _hex(item["contentHash"])
                 for item in story.api.all(path, maxpagesize="1000")
                 if item["kind"] != "folder"
             ]
@@ -188,7 +189,8 @@ def explain_increment(session: Json, totals: Json) -> None:
     counts, graph = session["counts"], session["graph"]
     content = totals["newMails"] + totals["newFiles"] + totals["editFiles"]
     say(
-        f"{content:,} contents had changed or were new, [b]{counts['protected']:,}[/] were read; "
+        f"{content:,} contents were new or edited: [b]{counts['protected']:,}[/] items stored, "
+        "new folders included; "
         f"{counts['metadata']:,} moves, flags and names cost no download; "
         f"{counts['gone']:,} were gone"
     )
@@ -217,7 +219,6 @@ def restore(story: Story) -> None:
             {
                 "objectId": found["id"],
                 "snapshot": found["lastPoint"]["n"],
-                "all": True,
                 "target": {"place": "original"},
                 "collision": "skip" if workload == "mailbox" else "replace",
             },
@@ -226,7 +227,7 @@ def restore(story: Story) -> None:
 
             def watch(answer: Json, line: Any = line) -> bool:
                 ended = sum(
-                    n for s, n in answer["items"].items() if s not in {"Pending", "Started"}
+                    n for s, n in answer["entries"].items() if s not in {"Pending", "Started"}
                 )
                 line.show(ended, answer["total"], items=ended)
                 return answer["state"] in RESTORED
@@ -338,6 +339,11 @@ def _ended_well(answer: Json) -> None:
 def _expect(holds: bool, otherwise: str) -> None:
     if not holds:
         raise NotAsSaid(otherwise)
+
+
+def _hex(content_hash: str | None) -> str:
+    padded = (content_hash or "") + "=" * (-len(content_hash or "") % 4)
+    return base64.urlsafe_b64decode(padded).hex()
 
 
 def _words(name: str) -> str:

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Response
-from pydantic import Field, StringConstraints
+from pydantic import Field, StrictInt, StringConstraints
 
 from functions.api.paging import address
 from functions.api.security import requires
@@ -42,7 +42,7 @@ class OnboardingInStart(ApiModel):
     legal_confirmation: LegalConfirmationIn = LegalConfirmationIn(confirmed=False)
     tenant_id: Guid = Field(description="The customer's Microsoft 365 tenant")
     region: str = Field(max_length=50, description="Where backups are stored", examples=["uksouth"])
-    retention_years: int | Literal["unlimited"] = Field(description='1 to 25, or "unlimited"')
+    retention_years: StrictInt | Literal["unlimited"] = Field(description='1 to 25, or "unlimited"')
     services: list[Service] | None = Field(
         default=None,
         min_length=1,

@@ -94,15 +94,30 @@ def pointer(location: Sequence[str | int]) -> str:
     return "#" + root + "".join(f"/{part}" for part in parts)
 
 
-def invalid(errors: Sequence[Mapping[str, Any]]) -> Invalid:
-    """One refusal that names every wrong field."""
+def within(location: Sequence[str | int], body: Any) -> list[str | int]:
+    """The place without the marks a validator adds for the branch of a union it tried."""
+    kept: list[str | int] = []
+    for part in location:
+        is_member = isinstance(body, dict) and part in body
+        is_element = isinstance(body, list) and isinstance(part, int) and part < len(body)
+        if is_member or is_element:
+            body = body[part]
+            kept.append(part)
+    return kept
+
+
+def invalid(errors: Sequence[Mapping[str, Any]], body: Any = None) -> Invalid:
+    """One refusal that names every wrong field of `body`, or of the query."""
     fields = []
     for error in errors:
         if error["type"] == "json_invalid":
             fields.append({"pointer": "#", "detail": "The body is not valid JSON."})
             continue
         text = _WORDS.get(error["type"], error["msg"].removeprefix("Value error, "))
-        fields.append({"pointer": pointer(error["loc"]), "detail": text})
+        where, *rest = error["loc"]
+        if where == "body" and error["type"] != "missing":
+            rest = within(rest, body)
+        fields.append({"pointer": pointer([where, *rest]), "detail": text})
     named = ", ".join(sorted({field["pointer"] for field in fields}))
     refused = Invalid(f"Correct these fields: {named}.")
     refused.errors = fields
@@ -120,7 +135,7 @@ def install(api: FastAPI) -> None:
 
     async def wrong_fields(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
-        return answer(request, invalid(error.errors()))
+        return answer(request, invalid(error.errors(), error.body))
 
     async def http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)

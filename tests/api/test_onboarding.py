@@ -51,6 +51,8 @@ async def test_start_answers_with_an_operation(
         ({"retentionYears": 0}, 422, "RETENTION_OUT_OF_RANGE"),
         ({"retentionYears": 26}, 422, "RETENTION_OUT_OF_RANGE"),
         ({"retentionYears": "forever"}, 400, "INVALID_INPUT"),
+        ({"retentionYears": True}, 400, "INVALID_INPUT"),
+        ({"retentionYears": 10**30}, 422, "RETENTION_OUT_OF_RANGE"),
         ({"services": ["teams"]}, 422, "SERVICE_NOT_OFFERED"),
         ({"services": []}, 400, "INVALID_INPUT"),
         ({"tenantId": "contoso"}, 400, "INVALID_INPUT"),
@@ -70,6 +72,14 @@ async def test_refused_starts_change_nothing(
     assert not durable.started
     customer = (await partner.get(f"/api/v1/customers/{customer_id}")).json()
     assert customer["state"] == "Pending"
+
+
+async def test_a_wrong_choice_is_named_without_inner_marks(
+    partner: httpx.AsyncClient, customer_id: str
+) -> None:
+    answer = await start(partner, customer_id, retentionYears="forever", services=["x"])
+    problem = check_problem(answer, 400, "INVALID_INPUT")
+    assert {error["pointer"] for error in problem["errors"]} == {"#/retentionYears", "#/services/0"}
 
 
 async def test_onb_35_a_missing_confirmation_is_refused(

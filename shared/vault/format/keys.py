@@ -148,7 +148,10 @@ def object_key_blob(
 
 def object_key_epoch(blob: bytes) -> int:
     """The TMK epoch an object key blob is wrapped with."""
-    return int(load(blob).get("tmk", 0))
+    epoch = load(blob).get("tmk")
+    if not isinstance(epoch, int):
+        raise Damaged("an object key blob names no epoch")
+    return epoch
 
 
 def read_object_key_blob(

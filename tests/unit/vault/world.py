@@ -100,6 +100,17 @@ def folder(source_id: str, parent: str = "top") -> dict[str, Any]:
     return {"i": source_id, "k": "folder", "p": parent, "n": source_id, "v": "1"}
 
 
+def putting(items: dict[str, bytes | None], version: str = "1", where: str = "inbox") -> Work:
+    """A slice that puts these items; None stands for a folder."""
+
+    async def work(run: Run, part: Slice) -> None:
+        for source_id, data in items.items():
+            item = folder(source_id) if data is None else mail(source_id, version, where)
+            await part.put(item, data)
+
+    return work
+
+
 async def stream(data: bytes, size: int = 70_001) -> AsyncIterator[bytes]:
     for at in range(0, len(data), size):
         yield data[at : at + size]

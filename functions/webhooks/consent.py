@@ -76,10 +76,11 @@ async def callback(
         )
     except ConsentStateInvalid as refused:
         return page(refused.title, refused.detail, refused.status)
-    await signal(
-        current_client(),
-        inputs.instance_id(link.run_id),
-        inputs.CONSENT_ANSWERED,
-        {"outcome": link.outcome, "detail": link.detail},
-    )
+    if link.run_id:
+        await signal(
+            current_client(),
+            inputs.instance_id(link.run_id),
+            inputs.CONSENT_ANSWERED,
+            {"outcome": link.outcome, "detail": link.detail},
+        )
     return page(*(ACCEPTED if link.outcome == "accepted" else DECLINED))

@@ -26,6 +26,14 @@ USABLE = frozenset({ConsentState.HEALTHY, ConsentState.MISSING})
 """States in which at least one workload may be read."""
 
 
+class App(StrEnum):
+    """Our registrations in a customer's tenant (microsoft365.md section 11)."""
+
+    READER = "reader"
+    RESTORER = "restorer"
+    """Granted for the time of a restore; may be withdrawn afterwards."""
+
+
 class Consented(Protocol):
     """What consent needs to know of a customer."""
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from shared.consent.model import ConsentHealth, ConsentLink, ConsentState
-from shared.kit.errors import Invalid
+from shared.consent.model import Consented, ConsentHealth, ConsentLink, ConsentState
+from shared.kit.errors import Conflict, Invalid
 
 if TYPE_CHECKING:
     from shared.microsoft365.permissions import Comparison, Workload
@@ -39,6 +39,19 @@ class ConsentStateInvalid(Invalid):
     """The call-back's state is unknown, used or too old (CON-03)."""
 
     code, title = "CONSENT_STATE_INVALID", "This consent link is not valid"
+
+
+class NoTenant(Conflict):
+    """Consent is asked of a tenant, and the customer has none before its onboarding."""
+
+    code, title = "CUSTOMER_NOT_CONNECTED", "The customer's tenant is not connected"
+
+
+def tenant_of(customer: Consented) -> str:
+    """The customer's tenant; `NoTenant` before its onboarding."""
+    if customer.tenant_id is None:
+        raise NoTenant("Onboard the customer first.")
+    return customer.tenant_id
 
 
 def workloads(services: Iterable[str]) -> list["Workload"]:

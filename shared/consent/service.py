@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from shared.access.model import Scope
 from shared.consent import repository, rules
-from shared.consent.model import Consent, Consented, ConsentHealth, ConsentLink
+from shared.consent.model import App, Consent, Consented, ConsentHealth, ConsentLink
 from shared.kit.config import MICROSOFT_GRAPH
 from shared.kit.tables import LostRace
 
@@ -28,19 +28,32 @@ async def check(deps: "Deps", customer: Consented) -> ConsentHealth:
     The roles of a token are the cheapest truth (marketplace-auth.md 3.5). A refusal by the tenant
     is a health; `SignInUnavailable` and `OurCredentialRefused` are raised: nothing was learnt.
     """
-    if customer.tenant_id is None:
-        raise ValueError(f"customer {customer.customer_id} has no tenant")
-    return await check_tenant(deps, customer.customer_id, customer.tenant_id, customer.services)
+    return await check_tenant(
+        deps, customer.customer_id, rules.tenant_of(customer), customer.services
+    )
+
+
+async def check_every_app(deps: "Deps", customer: Consented) -> list[Consent]:
+    """`check` for the Reader and the Restorer; what is kept of the customer afterwards."""
+    tenant_id = rules.tenant_of(customer)
+    for app in App:
+        await check_tenant(deps, customer.customer_id, tenant_id, customer.services, app)
+    own = Scope("", frozenset({customer.customer_id}))
+    return await repository.list_of(deps.tables, own, customer.customer_id)
 
 
 async def check_tenant(
-    deps: "Deps", customer_id: str, tenant_id: str, services: Sequence[str] | None
+    deps: "Deps",
+    customer_id: str,
+    tenant_id: str,
+    services: Sequence[str] | None,
+    app: App = App.READER,
 ) -> ConsentHealth:
     """`check` for a tenant that is not yet bound to its customer; None means every service."""
     from shared.microsoft365 import permissions
     from shared.microsoft365.errors import ConsentLost
 
-    client_id = deps.settings.reader_client_id
+    client_id = _client_id(deps, app)
     granted: list[str] = []
     try:
         token = await deps.tokens.get(tenant_id, client_id, fresh=True)
@@ -54,7 +67,7 @@ async def check_tenant(
         granted = sorted(token.roles)
         chosen = rules.workloads(rules.WORKLOADS if services is None else services)
         health = rules.health_of_roles(
-            permissions.compare(chosen, token.roles, app="reader"), deps.clock.now()
+            permissions.compare(chosen, token.roles, app=app.value), deps.clock.now()
         )
     await repository.save(
         deps.tables,
@@ -72,15 +85,25 @@ async def check_tenant(
 
 
 async def create_link(
-    deps: "Deps", *, partner_id: str, customer_id: str, tenant_id: str, run_id: str, created_by: str
+    deps: "Deps",
+    *,
+    partner_id: str,
+    customer_id: str,
+    tenant_id: str,
+    created_by: str,
+    run_id: str = "",
+    app: App = App.READER,
 ) -> tuple[str, ConsentLink]:
-    """An admin-consent link for the Reader with a fresh single-use state (M39)."""
+    """An admin-consent link with a fresh single-use state, bound to customer, run and app (M39).
+
+    Without a run the call-back wakes nobody; the grant is looked at when it is needed.
+    """
     link = ConsentLink(
         state=secrets.token_urlsafe(32),
         partner_id=partner_id,
         customer_id=customer_id,
         tenant_id=tenant_id,
-        client_id=deps.settings.reader_client_id,
+        client_id=_client_id(deps, app),
         run_id=run_id,
         created_by=created_by,
         expires_at=deps.clock.now() + rules.LINK_LIFE,
@@ -117,3 +140,9 @@ async def take_callback(
     except LostRace as lost:
         raise rules.ConsentStateInvalid("This consent link was used already.") from lost
     return used
+
+
+def _client_id(deps: "Deps", app: App) -> str:
+    if app is App.RESTORER:
+        return deps.settings.restorer_client_id
+    return deps.settings.reader_client_id

@@ -1,10 +1,13 @@
 """Use cases of the customer registry: create, read, list."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from shared.access.model import Caller, Scope
 from shared.consent import repository as consents
-from shared.consent.model import Consent
+from shared.consent import service as consent
+from shared.consent.model import App, Consent
+from shared.consent.rules import tenant_of
 from shared.customers import repository, rules
 from shared.customers.model import Customer
 from shared.kit.errors import Forbidden
@@ -65,3 +68,25 @@ async def customer_consents(deps: "Deps", scope: Scope, customer_id: str) -> lis
     """Every grant in the customer's tenant as the latest look found it (CON-02)."""
     customer = await repository.get(deps.tables, scope, customer_id)
     return await consents.list_of(deps.tables, scope, customer.customer_id)
+
+
+async def check_consents(deps: "Deps", scope: Scope, customer_id: str) -> list[Consent]:
+    """Look at every grant now; `NoTenant` before onboarding."""
+    customer = await repository.get(deps.tables, scope, customer_id)
+    return await consent.check_every_app(deps, customer)
+
+
+async def ask_consent(
+    deps: "Deps", caller: Caller, customer_id: str, app: App
+) -> tuple[str, datetime]:
+    """A consent link for one of our registrations, and when it expires; `NoTenant` as above."""
+    customer = await repository.get(deps.tables, caller.scope, customer_id)
+    url, link = await consent.create_link(
+        deps,
+        partner_id=customer.partner_id,
+        customer_id=customer_id,
+        tenant_id=tenant_of(customer),
+        created_by=caller.principal.subject,
+        app=app,
+    )
+    return url, link.expires_at

@@ -60,6 +60,7 @@ async def deps(azurite: Azurite, entra: Entra) -> AsyncIterator[Deps]:
             authority=entra.authority,
             api_client_id=API,
             reader_client_id="reader",
+            restorer_client_id="restorer",
             public_url="http://holdfast.test",
         )
     )

@@ -192,3 +192,30 @@ async def test_what_a_call_back_says_is_escaped(
     answer = await anonymous.get("/api/v1/consent/callback", params=given)
     assert "<script" not in answer.text
     assert durable.raised[0][2]["outcome"] == "declined"
+
+
+@pytest.mark.parametrize(
+    ("verb", "body"), [("check", None), ("link", {"app": "restorer"}), ("link", {})]
+)
+async def test_no_consent_is_asked_before_there_is_a_tenant(
+    partner: httpx.AsyncClient, customer_id: str, verb: str, body: Any
+) -> None:
+    answer = await partner.post(f"/api/v1/customers/{customer_id}/consent:{verb}", json=body)
+    check_problem(answer, 409, "CUSTOMER_NOT_CONNECTED")
+
+
+async def test_a_link_for_the_restorer_wakes_nobody(
+    deps: Deps, partner: httpx.AsyncClient, customer_id: str, durable: RecordedClient
+) -> None:
+    mine = Scope((await partner.get("/api/v1/partners/me")).json()["partnerId"])
+    customer = await customers.get(deps.tables, mine, customer_id)
+    connected = customer.model_copy(update={"tenant_id": CUSTOMER_TENANT})
+    await customers.save(deps.tables, mine, connected)
+    address = f"/api/v1/customers/{customer_id}/consent:link"
+    answer = await partner.post(address, json={"app": "restorer"})
+    assert answer.status_code == 201, answer.text
+    query = parse_qs(urlparse(answer.json()["link"]).query)
+    assert query["client_id"] == ["restorer"]
+    given = {"state": query["state"][0], "admin_consent": "True"}
+    assert (await partner.get("/api/v1/consent/callback", params=given)).status_code == 200
+    assert durable.raised == []

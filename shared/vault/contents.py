@@ -52,7 +52,10 @@ class ContentWriter:
         self._open: PackWriter | None = None
         self._open_index = 0
         self._seen: dict[bytes, Place] = {}
-        self._upload = asyncio.Semaphore(1)
+        # Two packs at most, one filling and one on its way: memory stays bounded however many
+        # `store` calls run.
+        self._slots = asyncio.Semaphore(2)
+        self._opening = asyncio.Lock()
         self._uploads: set[asyncio.Task[None]] = set()
         self.read = self.new = self.stored = 0
 
@@ -72,7 +75,7 @@ class ContentWriter:
 
     async def flush(self) -> None:
         """Put the open pack and wait for every put."""
-        await self._roll()
+        self._roll()
         while self._uploads:
             await asyncio.gather(*self._uploads)
 
@@ -140,25 +143,36 @@ class ContentWriter:
         if held is not None and held.plain == len(plain):
             return held._replace(transform=0)
         entry, codec = await _busy(len(plain), self._cipher.seal, plain, digest)
-        if self._open is None:
-            self._open = PackWriter(self._keys.repo, self._keys.oid)
-            self._open_index = len(self.packs)
-            self.packs.append(b"")  # named when it is full
-        offset, length = self._open.add(digest, entry, len(plain), codec)
+        while (pack := self._open) is None:
+            await self._begin()
+        offset, length = pack.add(digest, entry, len(plain), codec)
         place = Place(self._open_index, offset, length, codec, len(plain), digest)
         self.new += len(plain)
         if len(self._seen) < MAX_SEEN:
             self._seen[digest] = place
-        if self._open.full:
-            await self._roll()
+        if pack.full:
+            self._roll()
         return place
 
-    async def _roll(self) -> None:
+    async def _begin(self) -> None:
+        async with self._opening:
+            if self._open is None:
+                self._raise_failure()
+                await self._slots.acquire()
+                self._open = PackWriter(self._keys.repo, self._keys.oid)
+                self._open_index = len(self.packs)
+                self.packs.append(b"")  # named when it is full
+
+    def _raise_failure(self) -> None:
+        """An upload failed: so does whoever adds more."""
+        for task in self._uploads:
+            if task.done() and (failure := task.exception()) is not None:
+                raise failure
+
+    def _roll(self) -> None:
         pack, index, self._open = self._open, self._open_index, None
         if pack is None:
             return
-        # One pack on its way while the next one fills: memory stays at two packs.
-        await self._upload.acquire()
         task = asyncio.create_task(self._put(pack, index))
         self._uploads.add(task)
         task.add_done_callback(self._finished)
@@ -171,7 +185,7 @@ class ContentWriter:
         self.stored += len(blob)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
-        self._upload.release()
+        self._slots.release()
         if not task.cancelled() and task.exception() is None:
             self._uploads.discard(task)  # a failed one stays, so that flush raises its error
 

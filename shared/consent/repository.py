@@ -20,6 +20,15 @@ async def save(tables: Tables, scope: Scope, consent: Consent) -> None:
     await tables[TABLE].upsert(Row(consent.customer_id, key, consent.model_dump(mode="json")))
 
 
+async def find(
+    tables: Tables, scope: Scope, customer_id: str, tenant_id: str, client_id: str, version: str
+) -> Consent | None:
+    """The grant of one registration at one manifest version, or None before the first look."""
+    _inside(scope, customer_id)
+    row = await tables[TABLE].find(customer_id, _key(tenant_id, client_id, version))
+    return Consent.model_validate(row.values | {"etag": row.etag}) if row else None
+
+
 async def list_of(tables: Tables, scope: Scope, customer_id: str) -> list[Consent]:
     """All grants of a customer's tenant, every registration and manifest version."""
     _inside(scope, customer_id)

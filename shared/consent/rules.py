@@ -81,6 +81,15 @@ def health_of_refusal(refusal: str, aadsts: int, now: datetime) -> ConsentHealth
     )
 
 
+def never_granted(health: ConsentHealth) -> ConsentHealth:
+    """A grant that was never there is not revoked: its administrator is still to be asked."""
+    if health.state is not ConsentState.REVOKED:
+        return health
+    return health.model_copy(
+        update={"state": ConsentState.INVITED, "detail": "The tenant has not granted this yet."}
+    )
+
+
 def is_proof(health: ConsentHealth) -> bool:
     """Whether onboarding may go on: every permission the chosen services need is there (M40)."""
     return health.state is ConsentState.HEALTHY

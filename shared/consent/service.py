@@ -69,18 +69,20 @@ async def check_tenant(
         health = rules.health_of_roles(
             permissions.compare(chosen, token.roles, app=app.value), deps.clock.now()
         )
-    await repository.save(
-        deps.tables,
-        Scope("", frozenset({customer_id})),
-        Consent(
-            customer_id=customer_id,
-            tenant_id=tenant_id,
-            client_id=client_id,
-            manifest_version=str(permissions.MANIFEST_VERSION),
-            granted=granted,
-            **health.model_dump(),
-        ),
+    own, version = Scope("", frozenset({customer_id})), str(permissions.MANIFEST_VERSION)
+    known = await repository.find(deps.tables, own, customer_id, tenant_id, client_id, version)
+    granted_at = known.granted_at if known else None
+    health = rules.never_granted(health) if granted_at is None else health
+    consent = Consent(
+        customer_id=customer_id,
+        tenant_id=tenant_id,
+        client_id=client_id,
+        manifest_version=version,
+        granted=granted,
+        granted_at=granted_at or (deps.clock.now() if granted else None),
+        **health.model_dump(),
     )
+    await repository.save(deps.tables, own, consent)
     return health
 
 

@@ -195,6 +195,22 @@ async def test_m37_missing_roles_are_waited_for_and_named(case: Case) -> None:
     assert set(kept.granted) == EVERY_ROLE
 
 
+async def test_what_was_never_granted_is_not_revoked(case: Case) -> None:
+    job = await case.start()
+
+    async def state() -> str:
+        await connect.verify(case.deps, job)
+        (kept,) = await consents.list_of(case.deps.tables, case.scope, case.customer_id)
+        return kept.state.value
+
+    assert await state() == "invited"
+    case.tokens.roles = EVERY_ROLE
+    assert await state() == "healthy"
+    case.tokens.roles = ConsentLost("revoked", 700016)
+    assert await state() == "revoked"
+    assert await state() == "revoked"
+
+
 async def test_an_unreachable_sign_in_service_is_no_verdict(case: Case) -> None:
     job = await case.start()
     case.tokens.roles = SignInUnavailable()

@@ -91,9 +91,9 @@ class MemoryBlobs:
     async def list(self, prefix: str = "") -> AsyncIterator[BlobInfo]:
         """Blobs whose name starts with `prefix`, ascending by name."""
         for name in sorted(self.blobs):
-            if name.startswith(prefix):
-                data, created = self.blobs[name]
-                yield BlobInfo(name, len(data), created)
+            held = self.blobs.get(name) if name.startswith(prefix) else None
+            if held is not None:  # deleted while the listing was read
+                yield BlobInfo(name, len(held[0]), held[1])
 
     async def delete(self, name: str) -> None:
         """Remove the blob; a missing one is fine."""

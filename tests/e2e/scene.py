@@ -92,7 +92,7 @@ class Partner:
 
     def call(self, method: str, path: str, body: Any = None, **query: str) -> httpx.Response:
         """One call, its answer as it is."""
-        return self._http.request(method, path, json=body, params=query)
+        return self._http.request(method, path, json=body, params=query or None)
 
     def raw(self, method: str, path: str, content: bytes, kind: str) -> httpx.Response:
         """One call with a body that need not be JSON."""

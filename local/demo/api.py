@@ -41,7 +41,7 @@ class PartnerApi:
             self._http.headers["Authorization"] = f"Bearer {self._token()}"
             self._signed_in_at = time.monotonic()
         try:
-            answer = self._http.request(method, path, json=body, params=query)
+            answer = self._http.request(method, path, json=body, params=query or None)
         except httpx.HTTPError as broken:
             raise NotAsSaid(f"{method} {path}: {self._failed() or broken}") from broken
         if answer.is_error:

@@ -64,9 +64,8 @@ class _Rate(ProgressColumn):
         items, volume = task.fields.get("items", 0), task.fields.get("volume", 0)
         if elapsed < 0.2 or not items:
             return Text("")
-        return Text(
-            f"{items:,} items  {items / elapsed:,.0f}/s  {size(volume)}  {size(volume / elapsed)}/s"
-        )
+        rate = f"{items:,} items  {items / elapsed:,.0f}/s"
+        return Text(f"{rate}  {size(volume)}  {size(volume / elapsed)}/s" if volume else rate)
 
 
 @contextmanager

@@ -53,7 +53,16 @@ class CustomerSide:
             answer = browser.post(link, data=form, follow_redirects=True)
             if answer.is_error:
                 raise NotAsSaid(f"the call-back answered {answer.status_code}: {answer.text[:400]}")
-            return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.text)).strip()
+            shown = re.search(r"<body>(.*)</body>", answer.text, re.DOTALL)
+            return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", shown[1] if shown else "")).strip()
+
+    def take_consent_back(self, tenant: str, client_id: str) -> None:
+        """The administrator removes one of our applications from the tenant."""
+        answer = self._http.delete(
+            f"/_sim/tenants/{tenant}/consent", params={"clientId": client_id}
+        )
+        if answer.is_error:
+            raise NotAsSaid(f"the consent could not be taken back: {answer.text[:300]}")
 
     def enter_device_code(self, code: str, upn: str) -> None:
         """What the administrator does with a device code."""

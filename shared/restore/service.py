@@ -1,6 +1,6 @@
 """Use cases of restores: start, read, cancel; a restore as an operation."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shared.access.model import Scope
@@ -52,7 +52,6 @@ class Wanted:
     target_folder: str | None = None
     target_object_id: str | None = None
     collision: Collision = "skip"
-    notes: list[str] = field(default_factory=list)
 
 
 async def start_restore(

@@ -139,10 +139,10 @@ class Cloud:
         """End the connections."""
         self._http.close()
 
-    def ask(self, method: str, path: str, body: Any = None, **query: str) -> Any:
+    def ask(self, method: str, at: str, body: Any = None, **query: str) -> Any:
         """One call below /_sim; None for an empty answer."""
-        answer = self._http.request(method, f"/_sim{path}", json=body, params=query)
-        assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text[:300]}"
+        answer = self._http.request(method, f"/_sim{at}", json=body, params=query)
+        assert answer.is_success, f"{method} {at}: {answer.status_code} {answer.text[:300]}"
         return answer.json() if answer.content else None
 
     def deliver(self, tenant: str, user: str, mime: bytes, folder: str = "Inbox") -> str:
@@ -357,14 +357,16 @@ class Scene:
         created = who.post("/customers", {"displayName": tenant["displayName"]})
         return Customer(self, who, tenant, created["id"])
 
-    def onboarded(self, tenant: Json | None = None, **plan: Any) -> Customer:
+    def onboarded(
+        self, tenant: Json | None = None, partner: Partner | None = None, **plan: Any
+    ) -> Customer:
         """An active customer, by consent link."""
-        customer = self.new_customer(tenant or self.tenant())
+        customer = self.new_customer(tenant or self.tenant(), partner)
         operation = self.start_onboarding(customer, **plan)
         self.accept(customer)
-        ended = self.partner.follow(f"/operations/{operation}", _is_final)
+        ended = self.end_of(customer, operation)
         assert ended["status"] == "Succeeded", ended
-        policies = list(self.partner.all(f"/customers/{customer.id}/policies"))
+        policies = list(customer.partner.all(f"/customers/{customer.id}/policies"))
         customer.policy = policies[0]["id"] if policies else ""
         return customer
 

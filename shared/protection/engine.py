@@ -15,7 +15,7 @@ from shared.microsoft365.errors import ConsentLost, ObjectUnavailable, SignInUna
 from shared.microsoft365.mail import Mailbox
 from shared.microsoft365.model import Budget, Workload
 from shared.microsoft365.transport import GraphTransport
-from shared.protection import repository, rules
+from shared.protection import changes, repository, rules
 from shared.protection.discovery import ACTIVE, open_vault, tenant_of
 from shared.protection.model import (
     RUN_OVER,
@@ -250,7 +250,7 @@ async def _set_state(deps: "Deps", scope: Scope, object_id: str, state: str) -> 
     def named(found: ProtectedObject) -> ProtectedObject | None:
         return found.model_copy(update={"state": state}) if found.state != state else None
 
-    await repository.change_object(deps.tables, scope, object_id, named)
+    await changes.change_object(deps.tables, scope, object_id, named)
 
 
 async def _remember(
@@ -279,4 +279,4 @@ async def _remember(
             }
         )
 
-    await repository.change_object(deps.tables, scope, object_id, newer)
+    await changes.change_object(deps.tables, scope, object_id, newer)

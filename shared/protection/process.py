@@ -9,7 +9,7 @@ from shared.access.model import Scope
 from shared.consent.service import check as check_consent
 from shared.customers import repository as customers
 from shared.microsoft365.errors import ConsentLost
-from shared.protection import repository, rules
+from shared.protection import changes, repository, rules
 from shared.protection.discovery import discover, ensure_vault
 from shared.protection.engine import ObjectTask
 from shared.protection.model import (
@@ -60,7 +60,7 @@ async def plan_session(deps: "Deps", task: SessionTask) -> Plan:
     """Look at consent, find the objects, write their rows (architecture.md section 4)."""
     scope = Scope(task.partner_id)
     now = deps.clock.now()
-    session = await repository.change_session(
+    session = await changes.change_session(
         deps.tables, scope, task.session_id, lambda found: _running(found, now)
     )
     if session.is_over:
@@ -94,7 +94,7 @@ async def plan_session(deps: "Deps", task: SessionTask) -> Plan:
             }
         )
 
-    session = await repository.change_session(deps.tables, scope, task.session_id, planned)
+    session = await changes.change_session(deps.tables, scope, task.session_id, planned)
     for one in chosen.objects:
         await repository.add_run(deps.tables, session, _pending(session, one))
     return Plan(outcome="run", groups=session.shards if chosen.objects else 0)
@@ -127,7 +127,7 @@ async def tally(deps: "Deps", task: SessionTask) -> Session:
     def counted(found: Session) -> Session | None:
         return None if found.is_over else found.model_copy(update={**sums, "updated_at": now})
 
-    return await repository.change_session(deps.tables, scope, task.session_id, counted)
+    return await changes.change_session(deps.tables, scope, task.session_id, counted)
 
 
 async def seal_session(deps: "Deps", task: SessionTask) -> SessionState:
@@ -163,7 +163,7 @@ async def seal_session(deps: "Deps", task: SessionTask) -> SessionState:
             }
         )
 
-    session = await repository.change_session(deps.tables, scope, task.session_id, ended)
+    session = await changes.change_session(deps.tables, scope, task.session_id, ended)
     await _note_in_policy(deps, scope, session)
     return session.state
 
@@ -197,7 +197,7 @@ async def _note_in_policy(deps: "Deps", scope: Scope, session: Session) -> None:
         )
 
     if await repository.find_policy(deps.tables, scope, session.policy_id) is not None:
-        await repository.change_policy(deps.tables, scope, session.policy_id, noted)
+        await changes.change_policy(deps.tables, scope, session.policy_id, noted)
 
 
 async def _all_runs(deps: "Deps", session: Session) -> list[ObjectRun]:

@@ -9,10 +9,8 @@
 | Objects | customer | workload + object id | |
 """
 
-import asyncio
-import random
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,7 +20,7 @@ from shared.access.model import Scope
 from shared.kit import ids
 from shared.kit.clock import from_text, to_text
 from shared.kit.errors import NotFound
-from shared.kit.tables import LostRace, Row, RowExists, Tables
+from shared.kit.tables import Row, RowExists, Tables
 from shared.protection.model import WORKLOADS, ObjectRun, Policy, ProtectedObject, Session, Stored
 from shared.protection.rules import shard_of
 
@@ -336,65 +334,3 @@ def object_key(found: ProtectedObject) -> str:
 def run_key(run: ObjectRun) -> str:
     """The row key of an object's run: where a page of runs goes on."""
     return _run_key(run.workload, run.object_id)
-
-
-# Read, decide, save ------------------------------------------------------------------------------
-
-_RACES = 12
-"""Lost races in a row before somebody has to be told: the writers of one row are few."""
-
-
-async def change_session(
-    tables: Tables, scope: Scope, session_id: str, decide: Callable[[Session], Session | None]
-) -> Session:
-    """Apply a pure decision under the ETag; None leaves the row as it is.
-
-    A lost race reads again and decides again (architecture.md section 5).
-    """
-    for _ in range(_RACES):
-        session = await get_session(tables, scope, session_id)
-        changed = decide(session)
-        if changed is None:
-            return session
-        try:
-            return await save_session(tables, scope, changed)
-        except LostRace:
-            await asyncio.sleep(random.uniform(0.01, 0.1))  # noqa: S311 - spreads writers only
-    raise LostRace(f"{session_id} keeps changing; try again.")
-
-
-async def change_policy(
-    tables: Tables, scope: Scope, policy_id: str, decide: Callable[[Policy], Policy | None]
-) -> Policy:
-    """Apply a pure decision under the ETag; None leaves the row as it is."""
-    for _ in range(_RACES):
-        policy = await get_policy(tables, scope, policy_id)
-        changed = decide(policy)
-        if changed is None:
-            return policy
-        try:
-            return await save_policy(tables, scope, changed)
-        except LostRace:
-            await asyncio.sleep(random.uniform(0.01, 0.1))  # noqa: S311 - spreads writers only
-    raise LostRace(f"{policy_id} keeps changing; try again.")
-
-
-async def change_object(
-    tables: Tables,
-    scope: Scope,
-    object_id: str,
-    decide: Callable[[ProtectedObject], ProtectedObject | None],
-) -> None:
-    """Apply a pure decision under the ETag; None leaves the row as it is."""
-    for _ in range(_RACES):
-        found = await get_object(tables, scope, object_id)
-        changed = decide(found)
-        if changed is None:
-            return
-        try:
-            await save_object(tables, scope, changed)
-        except LostRace:
-            await asyncio.sleep(random.uniform(0.01, 0.1))  # noqa: S311 - spreads writers only
-        else:
-            return
-    raise LostRace(f"{object_id} keeps changing; try again.")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from shared.access.model import Scope
 from shared.kit import ids
-from shared.protection import repository, rules
+from shared.protection import changes, repository, rules
 from shared.protection.model import Policy, Session
 from shared.protection.service import AlreadyRunning, claim_session
 
@@ -62,6 +62,6 @@ async def plan_next(deps: "Deps", due: repository.Due) -> None:
 
     policy = await repository.find_policy(deps.tables, scope, due.policy_id)
     if policy is not None:
-        policy = await repository.change_policy(deps.tables, scope, due.policy_id, later)
+        policy = await changes.change_policy(deps.tables, scope, due.policy_id, later)
         await repository.put_due(deps.tables, policy)
     await repository.drop_due(deps.tables, due)

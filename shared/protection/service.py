@@ -8,7 +8,7 @@ from shared.customers.model import Customer, CustomerState
 from shared.kit import ids
 from shared.kit.errors import Conflict, Invalid, Unprocessable
 from shared.kit.tables import LostRace
-from shared.protection import repository, rules
+from shared.protection import changes, repository, rules
 from shared.protection.discovery import discover, ensure_vault
 from shared.protection.model import (
     RUN_OVER,
@@ -187,7 +187,7 @@ async def stop_session(deps: "Deps", scope: Scope, session_id: str) -> Session:
             update={"stop_requested": True, "state": SessionState.STOPPING, "updated_at": now}
         )
 
-    return await repository.change_session(deps.tables, scope, session_id, stop)
+    return await changes.change_session(deps.tables, scope, session_id, stop)
 
 
 def progress_percent(session: Session) -> int:
@@ -237,7 +237,7 @@ async def _give_up(deps: "Deps", scope: Scope, session: Session) -> None:
             }
         )
 
-    await repository.change_session(deps.tables, scope, session.session_id, fail)
+    await changes.change_session(deps.tables, scope, session.session_id, fail)
 
 
 def _protectable(customer: Customer) -> list[str]:

@@ -5,16 +5,14 @@ for at the target before it is made again (microsoft365.md M36).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 from shared.access.model import Scope
 from shared.customers import repository as customers
 from shared.kit.errors import HoldfastError
-from shared.microsoft365.drive_restore import DriveRestore
 from shared.microsoft365.errors import ConsentLost, ItemFailed, ItemSkipped, SliceOver
-from shared.microsoft365.mail_restore import MailboxRestore
 from shared.microsoft365.model import Budget, Restored
 from shared.microsoft365.transport import GraphTransport
 from shared.protection import browsing
@@ -24,6 +22,7 @@ from shared.protection.model import GraphCost, Record
 from shared.restore import repository, rules
 from shared.restore.model import Collision, Entry, EntryState, Restore, RestoreState
 from shared.restore.service import entry_of
+from shared.restore.writers import Writer, open_writer
 from shared.vault.errors import VaultDamaged
 from shared.vault.model import Row
 
@@ -52,20 +51,6 @@ class RestoreAnswer(Record):
     outcome: Literal["more", "done", "failed"]
     not_before: datetime | None = None
     error: str | None = None
-
-
-class Writer(Protocol):
-    """Puts items of one workload into a target."""
-
-    async def ensure_folder(self, path: Sequence[str]) -> str:
-        """Id of the folder; missing ones are created."""
-        ...
-
-    async def restore(
-        self, row: Row, content: AsyncIterator[bytes], folder_id: str, collision: Collision
-    ) -> Restored:
-        """Create the item again."""
-        ...
 
 
 async def plan_restore(deps: "Deps", task: RestoreTask) -> None:
@@ -261,52 +246,6 @@ class _Slice:
     async def _write(self, row: Row, folder: str, collision: Collision) -> Restored:
         content = self._opened.snapshot.content(row)
         return await self._writer.restore(row, content, folder, collision)
-
-
-class _MailWriter:
-    """Messages into a mailbox."""
-
-    def __init__(self, transport: GraphTransport, user_id: str) -> None:
-        self._box = MailboxRestore(transport, user_id)
-        self._one_at_a_time = asyncio.Lock()
-
-    async def ensure_folder(self, path: Sequence[str]) -> str:
-        """Two lanes must not create the same folder twice."""
-        async with self._one_at_a_time:
-            return await self._box.ensure_folder(path)
-
-    async def restore(
-        self, row: Row, content: AsyncIterator[bytes], folder_id: str, collision: Collision
-    ) -> Restored:
-        """A message is parsed whole."""
-        mime = b"".join([part async for part in content])
-        return await self._box.restore_message(row.item, mime, folder_id, collision)
-
-
-class _DriveWriter:
-    """Files into a drive."""
-
-    def __init__(self, transport: GraphTransport, drive_id: str) -> None:
-        self._drive = DriveRestore(transport, drive_id)
-        self._one_at_a_time = asyncio.Lock()
-
-    async def ensure_folder(self, path: Sequence[str]) -> str:
-        """Two lanes must not create the same folder twice."""
-        async with self._one_at_a_time:
-            return await self._drive.ensure_folder(path)
-
-    async def restore(
-        self, row: Row, content: AsyncIterator[bytes], folder_id: str, collision: Collision
-    ) -> Restored:
-        """A file is streamed."""
-        return await self._drive.restore_file(row.item, content, row.size, folder_id, collision)
-
-
-def open_writer(transport: GraphTransport, restore: Restore) -> Writer:
-    """The writer of the restore's target."""
-    if restore.workload == "mailbox":
-        return _MailWriter(transport, restore.target.source_id)
-    return _DriveWriter(transport, restore.target.source_id)
 
 
 async def _transport(deps: "Deps", scope: Scope, restore: Restore) -> GraphTransport:

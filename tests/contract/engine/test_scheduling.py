@@ -6,7 +6,7 @@ import pytest
 
 from shared.access.model import Scope
 from shared.kit.errors import NotFound
-from shared.protection import queries, repository, scheduling, service
+from shared.protection import changes, queries, repository, scheduling, service
 from shared.protection.model import SessionState
 from tests.contract.engine.conftest import Ground
 
@@ -61,7 +61,7 @@ async def test_days_of_silence_collapse_into_one_run(ground: Ground) -> None:
 
 
 async def test_bkp_10_disabled_policy_is_not_started_by_the_clock(ground: Ground) -> None:
-    policy = await repository.change_policy(
+    policy = await changes.change_policy(
         ground.deps.tables,
         ground.scope,
         ground.policy_id,

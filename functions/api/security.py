@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from functions.api import manners
 from shared.access import service
 from shared.access.model import Caller, Permission
 from shared.bootstrap import deps
@@ -41,9 +42,10 @@ def requires(permission: str) -> Callable[..., Coroutine[Any, Any, Caller]]:
         if credentials is None:
             raise Unauthorized("Send 'Authorization: Bearer <access token>'.")
         found = await service.authenticate(deps(), credentials.credentials)
+        await manners.identified(request, found)
         if needed not in found.permissions:
             raise PermissionMissing(f"This needs the permission {needed.value}.")
-        request.state.caller = found
+        await manners.admitted(request)
         return found
 
     caller.permission = needed  # type: ignore[attr-defined]

@@ -1,8 +1,8 @@
 """The ledger: append-only events, chained by hash, from which every balance can be told again.
 
-An event moves seats between accounts (`moves`) and sets plain values (`sets`). Moves are sums,
-so their order does not matter; of two values the later one by (effective day, number) counts.
-Therefore the fold of a part of the events is the state as it was, or as it was known.
+An event moves seats between accounts (`moves`) and sets plain values (`sets`). Moves are sums, so
+their order does not matter; of two values the one recorded later counts. Therefore the fold of a
+part of the events is the state as it was on a day, or as it was known at an instant.
 
 Accounts: `order~{pool}` outside the books, `pool~{pool}` available, `sub~...` with a customer,
 `passed~{pool}` with another partner, `burnt~{pool}` used up, `parent~{pool}` at the reseller.
@@ -108,16 +108,8 @@ def apply(rows: Rows, event: Event) -> None:
         _credit(rows, move, move.target, move.quantity)
 
 
-def fold(events: Iterable[Event], *, into: Rows | None = None) -> Rows:
-    """The rows that the events make; order by effective day, then number."""
-    rows: Rows = {} if into is None else into
-    for event in sorted(events, key=lambda each: (each.effective, each.seq)):
-        apply(rows, event)
-    return rows
-
-
-def fold_recorded(events: Iterable[Event]) -> Rows:
-    """The rows as the store holds them now: in the order of recording."""
+def fold(events: Iterable[Event]) -> Rows:
+    """The rows that the events make, in the order of recording."""
     rows: Rows = {}
     for event in events:
         apply(rows, event)

@@ -1,0 +1,267 @@
+"""More and fewer seats: increases at any time, reductions lot by lot (LIC-17 to 19, 41 to 45)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from shared.catalogue import rules as catalogue_rules
+from shared.licensing.book import Book, Decision, Draft, from_pool, to_pool
+from shared.licensing.ledger import Move
+from shared.licensing.model import CustomerFacts, Mode, Pool, Standing, State, Subscription
+from shared.licensing.refusals import (
+    AutoNotSupported,
+    InvalidRequest,
+    MinimumTerm,
+    PoolExhausted,
+    StorageMigration,
+)
+from shared.licensing.rules import dates, expiration, gates, pools
+from shared.licensing.rules.offers import checked_settings
+
+
+def increase(book: Book, facts: CustomerFacts, standing: Standing, key: str, by: int) -> Decision:
+    """Take `by` more from the pool, as a lot of its own (LIC-18, LIC-19)."""
+    draft = gates.opened(book, facts, standing)
+    sub = gates.changeable(draft, key)
+    _check_by(draft.book, sub, by)
+    _increase(draft, sub, by, kind="Increased", rules=("LIC-18", "LIC-19"))
+    return draft.decision()
+
+
+def reduce(book: Book, facts: CustomerFacts, standing: Standing, key: str, by: int) -> Decision:
+    """Give `by` back, oldest lots first, none younger than 31 days (LIC-17, LIC-18)."""
+    draft = gates.opened(book, facts, standing)
+    sub = gates.changeable(draft, key)
+    _check_by(draft.book, sub, by)
+    _check_reducible(draft.book, sub, by, draft.day)
+    _reduce(draft, sub, by, kind="Reduced", rules=("LIC-17", "LIC-18"))
+    return draft.decision()
+
+
+def set_quantity(
+    book: Book, facts: CustomerFacts, standing: Standing, key: str, to: int
+) -> Decision:
+    """Go to a total; only the difference is charged or returned (SVC-41)."""
+    draft = gates.opened(book, facts, standing)
+    held = gates.changeable(draft, key).quantity
+    if to > held:
+        return increase(book, facts, standing, key, to - held)
+    if to < held:
+        return reduce(book, facts, standing, key, held - to)
+    return draft.decision()
+
+
+def set_mode(
+    book: Book, facts: CustomerFacts, standing: Standing, key: str, mode: Mode
+) -> Decision:
+    """Automatic or manual (LIC-41 to 43); a wish to shrink that was waiting is dropped."""
+    draft = gates.opened(book, facts, standing)
+    sub = gates.changeable(draft, key)
+    item = book.catalogue.item_by_code.get(sub.item or "")
+    if mode is Mode.AUTO and not (item and item.auto_adjust):
+        raise AutoNotSupported("Enter the quantity yourself.", rule="LIC-43", pointer="/mode")
+    if mode is not sub.mode:
+        values = {"mode": mode, "pending_decrease": None, "shortfall": 0}
+        draft.record("ModeChanged", key, rules=("LIC-41",), sets={key: values})
+    return draft.decision()
+
+
+def change_settings(
+    book: Book,
+    facts: CustomerFacts,
+    standing: Standing,
+    key: str,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    contract_end: date | None = None,
+) -> Decision:
+    """Change settings of 4.2 and the informational contract end (SVC-24, SVC-30 to 43)."""
+    draft = gates.opened(book, facts, standing)
+    sub = gates.changeable(draft, key)
+    at = catalogue_rules.place(book.catalogue, sub.slot)
+    values: dict[str, Any] = {}
+    if settings:
+        merged = {**sub.settings, **settings}
+        merged = {name: value for name, value in merged.items() if value is not None}
+        _check_migration(book, sub, merged)
+        values["settings"] = checked_settings(book, at, merged, draft.book.pool_of(sub))
+    if contract_end is not None:
+        values["contract_end"] = contract_end
+    if any(getattr(sub, name) != value for name, value in values.items()):
+        draft.record("SettingsChanged", key, rules=("SVC-24", "4.2"), sets={key: values})
+    return draft.decision()
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a subscription should have by what was read in the tenant."""
+
+    key: str
+    licences: int | None = None
+    """Counted assigned licences; None: the reading failed, so nothing may change."""
+    protected: int | None = None
+
+
+def adjust(book: Book, needs: list[Need]) -> Decision:
+    """Let automatic subscriptions follow the tenant (LIC-43 to 45, AMB-12, SVC-26).
+
+    A failed reading changes nothing. Decreases inside a lock wait; an increase takes what the
+    pool has and notes the shortfall. No protected user is ever cut off by it.
+    """
+    draft = Draft(book)
+    for need in needs:
+        sub = draft.book.subs.get(need.key)
+        if sub is not None:
+            _adjust_one(draft, sub, need)
+    return draft.decision()
+
+
+def release_decrease(draft: Draft, sub: Subscription) -> None:
+    """Apply as much of a waiting decrease as is unlocked by today (LIC-44)."""
+    if sub.state is not State.ACTIVE or sub.pending_decrease is None:
+        return
+    wanted = sub.quantity - max(sub.pending_decrease, 1)
+    possible = min(wanted, dates.unlocked(sub, draft.day), sub.quantity - sub.consumed)
+    values = {"pending_decrease": None} if possible >= wanted else {}
+    if possible > 0 or values:
+        _reduce(draft, sub, max(possible, 0), kind="Adjusted", rules=("LIC-44",), values=values)
+
+
+def _adjust_one(draft: Draft, sub: Subscription, need: Need) -> None:
+    pool = draft.book.pool_of(sub)
+    follows = sub.mode is Mode.AUTO and pool is not None
+    if dates.state_on(sub, pool, draft.day) is not State.ACTIVE or not follows or pool is None:
+        return
+    service = draft.book.catalogue.service_by_code[sub.service]
+    at = catalogue_rules.place(draft.book.catalogue, sub.slot)
+    measured = catalogue_rules.is_measured(draft.book.catalogue.part_of(at), sub.settings)
+    target = need.licences if service.licence_basis and not measured else need.protected
+    if target is None or (target == 0 and not measured):
+        return  # nothing read, or no assigned licences: an existing one keeps its number (SVC-26)
+    target = max(1, target)
+    values: dict[str, Any] = {}
+    if need.protected is not None and need.protected != sub.protected:
+        values["protected"] = need.protected
+    if target > sub.quantity:
+        _grow(draft, sub, pool, target, values)
+    elif target < sub.quantity:
+        _shrink(draft, sub, target, values)
+    elif sub.shortfall or sub.pending_decrease is not None or values:
+        values |= {"shortfall": 0, "pending_decrease": None}
+        draft.record("Adjusted", sub.key, rules=("LIC-43",), sets={sub.key: values})
+
+
+def _grow(draft: Draft, sub: Subscription, pool: Pool, target: int, values: dict[str, Any]) -> None:
+    missing = target - sub.quantity
+    left = dates.free(pool, draft.day)
+    taken = missing if left is None else min(missing, left)
+    shortfall = missing - taken
+    values |= {"shortfall": shortfall, "pending_decrease": None}
+    if shortfall:
+        draft.notice(
+            "shortfall", subscription=sub.key, pool=pool.pool_id, missing=shortfall, need=target
+        )
+    if not taken and all(getattr(sub, name) == value for name, value in values.items()):
+        return
+    rules = ("LIC-43", "LIC-45") if shortfall else ("LIC-43",)
+    moves = [from_pool(sub.key, pool.pool_id, taken, draft.day)]
+    draft.record("Adjusted", sub.key, rules=rules, moves=moves, sets={sub.key: values})
+
+
+def _shrink(draft: Draft, sub: Subscription, target: int, values: dict[str, Any]) -> None:
+    wanted = sub.quantity - target
+    possible = min(wanted, dates.unlocked(sub, draft.day))
+    waiting = target if possible < wanted else None
+    values |= {"shortfall": 0, "pending_decrease": waiting}
+    if possible:
+        _reduce(draft, sub, possible, kind="Adjusted", rules=("LIC-43", "LIC-44"), values=values)
+    elif any(getattr(sub, name) != value for name, value in values.items()):
+        draft.record("DecreaseDeferred", sub.key, rules=("LIC-44",), sets={sub.key: values})
+
+
+def _increase(
+    draft: Draft, sub: Subscription, by: int, *, kind: str, rules: tuple[str, ...]
+) -> None:
+    pool = draft.book.pool_of(sub)
+    if pool is None:
+        raise InvalidRequest(
+            [{"pointer": "/quantity", "detail": "It has no quantity of its own."}], rule="LIC-53"
+        )
+    pools.check_open(pool, draft.day)
+    pools.check_enough(pool, by, draft.day)
+    draft.record(
+        kind,
+        sub.key,
+        rules=rules,
+        moves=[from_pool(sub.key, pool.pool_id, by, draft.day)],
+        sets={sub.key: {"pending_decrease": None}} if sub.pending_decrease is not None else None,
+    )
+
+
+def _reduce(
+    draft: Draft,
+    sub: Subscription,
+    by: int,
+    *,
+    kind: str,
+    rules: tuple[str, ...],
+    values: Mapping[str, Any] | None = None,
+) -> None:
+    sets = {sub.key: dict(values)} if values else None
+    draft.record(kind, sub.key, rules=rules, moves=_oldest_first(sub, by), sets=sets)
+
+
+def _oldest_first(sub: Subscription, by: int) -> list[Move]:
+    moves = []
+    for lot in sorted(sub.lots):
+        leaving = min(by, sub.lots[lot])
+        by -= leaving
+        moves.append(to_pool(sub, leaving, lot=lot))
+    return moves
+
+
+def _check_by(book: Book, sub: Subscription, by: int) -> None:
+    pointer = "/quantity"
+    if by < 1:
+        raise InvalidRequest([{"pointer": pointer, "detail": "At least 1."}], rule="LIC-19")
+    at = catalogue_rules.place(book.catalogue, sub.slot)
+    if catalogue_rules.is_measured(book.catalogue.part_of(at), sub.settings):
+        detail = "It equals the protected capacity and cannot be sent."
+        raise InvalidRequest([{"pointer": pointer, "detail": detail}], rule="SVC-35")
+
+
+def _check_reducible(book: Book, sub: Subscription, by: int, day: date) -> None:
+    """The minimum that must stay is what is still locked (LIC-17, LIC-18)."""
+    expiration.check_commitment_over(sub, book.pool_of(sub), day, "LIC-17")
+    if by >= sub.quantity:
+        detail = "At least 1 stays; expire the subscription instead."
+        raise InvalidRequest([{"pointer": "/quantity", "detail": detail}], rule="LIC-17")
+    item = book.catalogue.item_by_code.get(sub.item or "")
+    if item and item.consumed_stay and sub.quantity - by < sub.consumed:
+        raise PoolExhausted(
+            f"{sub.consumed} are consumed and stay.", rule="LIC-38", pointer="/quantity"
+        )
+    may_leave = dates.unlocked(sub, day)
+    if by > may_leave:
+        raise MinimumTerm(
+            f"{may_leave} of {sub.quantity} are free to leave, the others are locked.",
+            rule="LIC-18",
+            pointer="/quantity",
+            first_allowed=dates.unlocks_for(sub, by),
+            minimumQuantity=sub.quantity - may_leave,
+        )
+
+
+def _check_migration(book: Book, sub: Subscription, wanted: Mapping[str, Any]) -> None:
+    at = catalogue_rules.place(book.catalogue, sub.slot)
+    schema = catalogue_rules.part_settings(book.catalogue, book.catalogue.part_of(at))
+    storage = schema.get("storage")
+    moves = sub.settings.get("storage", "Vendor") == "Vendor" and wanted.get("storage") == "Own"
+    if storage is not None and storage.migration_by_support and moves:
+        raise StorageMigration(
+            "Earlier backups lie in the vendor's storage.",
+            rule="SVC-32",
+            pointer="/settings/storage",
+            supportTicket="/support/tickets",
+        )

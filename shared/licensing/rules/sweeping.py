@@ -1,0 +1,73 @@
+"""What a night does, in this order: pools, expirations, releases (24.3); each twice is once.
+
+Everything is found by dates alone, so a missed night is caught up by the next one, and events
+take effect on the day they were due.
+"""
+
+from collections.abc import Iterable
+
+from shared.licensing.book import LIVE, Book, Decision, Draft
+from shared.licensing.model import Pool, State, pool_key
+from shared.licensing.rules import dates, gates, orders, overriding, quantities
+
+
+def sweep_pools(book: Book) -> Decision:
+    """Begin and end pools; orders that ran out inside a living pool leave it (PoolLifecycle)."""
+    draft = Draft(book)
+    for pool_id in sorted(book.pools):
+        _sweep_pool(draft, draft.book.pools[pool_id])
+    return draft.decision()
+
+
+def sweep_subscriptions(book: Book, keys: Iterable[str]) -> Decision:
+    """Expire what is over (ExpirationSweep), then release what is unlocked (CommitmentRelease)."""
+    draft = Draft(book)
+    for key in keys:
+        sub = draft.book.subs.get(key)
+        if sub is None or sub.state not in LIVE:
+            continue
+        if dates.is_over(sub, draft.book.pool_of(sub), draft.day):
+            gates.expire(draft, sub, rules=("LIC-51", "LIC-40"))
+        elif sub.state is State.SUPERSEDED:
+            overriding.release(draft, sub)
+        else:
+            quantities.release_decrease(draft, sub)
+    return draft.decision()
+
+
+def is_due(book: Book, key: str) -> bool:
+    """Whether a sweep of today would find something at this subscription."""
+    sub = book.subs[key]
+    if sub.state not in LIVE:
+        return False
+    if dates.is_over(sub, book.pool_of(sub), book.day):
+        return True
+    due = dates.next_due_of_sub(sub)
+    return due is not None and due <= book.day
+
+
+def _sweep_pool(draft: Draft, pool: Pool) -> None:
+    key = pool_key(pool.pool_id)
+    if pool.recorded_phase == "Scheduled" and pool.start <= draft.day:
+        draft.record(
+            "PoolStarted",
+            key,
+            rules=("24.2 Pool",),
+            sets={key: {"recorded_phase": "Active"}},
+            effective=pool.start,
+        )
+        pool = draft.book.pools[pool.pool_id]
+    if pool.recorded_phase == "Ended":
+        return
+    if pool.end < draft.day:
+        draft.record(
+            "PoolEnded",
+            key,
+            rules=("24.2 Pool", "LIC-05"),
+            sets={key: {"recorded_phase": "Ended"}},
+            effective=pool.end + dates.ONE_DAY,
+        )
+        return
+    over = [name for name, order in pool.orders.items() if not dates.order_lives(order, draft.day)]
+    for order_id in sorted(over):
+        orders.drop_order(draft, draft.book.pools[pool.pool_id], order_id, ("24.2 Order",))

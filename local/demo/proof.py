@@ -2,11 +2,13 @@
 
 A mail's fingerprint covers subject, sender, recipients, times, read state, importance, categories,
 body and every attachment's bytes, all read through Graph; a file's is the SHA-256 of its bytes.
+A message inside a mail counts by what it says, recursively: Graph makes its MIME anew.
 """
 
 import asyncio
 import hashlib
 import json
+from base64 import b64decode
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +21,13 @@ MAIL = (
     "id,subject,from,sender,toRecipients,ccRecipients,bccRecipients,replyTo,sentDateTime,"
     "receivedDateTime,isRead,isDraft,importance,categories,body,internetMessageId"
 )
+ITEM = "#microsoft.graph.itemAttachment"
+NESTED = (
+    "subject,from,sender,toRecipients,ccRecipients,bccRecipients,replyTo,sentDateTime,"
+    "importance,isDraft,body,internetMessageId"
+)
+LEVELS = 10
+"""How many messages inside each other are looked into."""
 AT_ONCE = 3
 """Below the four that a mailbox allows: the backup may be running too."""
 
@@ -82,8 +91,12 @@ class Tenant:
         attachments = []
         listing = f"/users/{user}/messages/{message['id']}/attachments"
         async for attachment in self._values(f"{listing}?$select=id,name,contentType,isInline"):
-            content = await self._bytes(f"{listing}/{attachment['id']}/$value")
-            attachments.append([attachment["name"], hashlib.sha256(content).hexdigest()])
+            path = f"{listing}/{attachment['id']}"
+            if attachment["@odata.type"] == ITEM:
+                content = _nested(await self._json(f"{path}?$expand={expand(LEVELS)}"))
+            else:
+                content = await self._bytes(f"{path}/$value")
+            attachments.append(_attachment(attachment, content))
         seen = {name: message.get(name) for name in MAIL.split(",") if name != "id"}
         seen["attachments"] = sorted(attachments)
         text = json.dumps(seen, sort_keys=True, ensure_ascii=False).encode()
@@ -99,10 +112,42 @@ class Tenant:
                 yield value
             link = page.get("@odata.nextLink", "")
 
+    async def _json(self, path: str) -> Json:
+        async with self._session.get(self._graph + path, headers=self._headers) as answer:
+            answer.raise_for_status()
+            found: Json = await answer.json()
+            return found
+
     async def _bytes(self, path: str) -> bytes:
         async with self._session.get(self._graph + path, headers=self._headers) as answer:
             answer.raise_for_status()
             return await answer.read()
+
+
+def expand(levels: int) -> str:
+    """The $expand that shows a nested message with its attachments, that many levels deep."""
+    below = f"($expand={expand(levels - 1)})" if levels > 1 else ""
+    return (
+        f"microsoft.graph.itemattachment/item($expand=microsoft.graph.message/attachments{below})"
+    )
+
+
+def _nested(attachment: Json) -> bytes:
+    """What a nested message says, as bytes to hash."""
+    item = attachment["item"]
+    seen: Json = {name: item.get(name) for name in NESTED.split(",")}
+    seen["attachments"] = sorted(
+        _attachment(
+            one, _nested(one) if one["@odata.type"] == ITEM else b64decode(one["contentBytes"])
+        )
+        for one in item["attachments"]
+    )
+    return json.dumps(seen, sort_keys=True, ensure_ascii=False).encode()
+
+
+def _attachment(shown: Json, content: bytes) -> list[str]:
+    told = [shown["@odata.type"], shown["name"], str(shown["isInline"])]
+    return [*told, hashlib.sha256(content).hexdigest()]
 
 
 def _sha(data: bytes) -> str:

@@ -1,5 +1,6 @@
 """Graph: attachments of messages, small ones inline, large ones by upload session."""
 
+import re
 from typing import Any
 
 from local.microsoft365.clock import iso
@@ -10,8 +11,6 @@ from local.microsoft365.mailbox import Mailbox, Message
 from local.microsoft365.mime_read import (
     Attachment,
     attachment_json,
-    read_content,
-    read_meta,
     recipient,
 )
 from local.microsoft365.query import page, pick, selected
@@ -27,6 +26,7 @@ NESTED = "/users/{user}/mailFolders/{folder}/messages/{message}/attachments"
 READ: dict[str, str] = {"service": "outlook", "kind": "attachments", "roles": MAIL_READ}
 WRITE: dict[str, str] = {"service": "outlook", "kind": "attachments.write", "roles": MAIL_WRITE}
 SMALL = 3 * 1024 * 1024
+_INSIDE = re.compile(r"/item\(\$expand=(?:microsoft\.graph\.message/)?attachments")
 LARGE = 150 * 1024 * 1024
 FRAGMENT = 4 * 1024 * 1024
 
@@ -75,26 +75,43 @@ async def attachment(call: Call) -> Answer:
     _, message, found, index = _found(call)
     when = iso(message.modified)
     shown = attachment_json(found, attachment_id(message, index), when, content=True)
-    if found.nested and "itemattachment/item" in call.query.get("$expand", "").lower():
-        shown["item"] = _nested_item(found)
+    expand = call.query.get("$expand", "").lower()
+    levels = expand.count("itemattachment/item")
+    if found.nested and levels:
+        shown["item"] = _nested_item(found, levels, len(_INSIDE.findall(expand)))
     return answer_json(pick(shown, selected(call)))
 
 
-def _nested_item(found: Attachment) -> JSON:
-    meta, content = read_meta(found.data), read_content(found.data)
-    return {
+def _nested_item(found: Attachment, levels: int, inside: int) -> JSON:
+    """Return a nested message; `inside` is to how many levels its own attachments are wanted."""
+    meta, content = found.opened()
+    sender = recipient(meta.sender) if meta.sender else None
+    shown: JSON = {
         "@odata.type": "#microsoft.graph.message",
         "id": "",
         "subject": meta.subject,
         "internetMessageId": meta.internet_message_id or None,
         "sentDateTime": iso(meta.sent) if meta.sent else None,
         "receivedDateTime": iso(meta.received) if meta.received else None,
-        "from": recipient(meta.sender) if meta.sender else None,
+        "sender": recipient(meta.submitter) if meta.submitter else sender,
+        "from": sender,
         "toRecipients": [recipient(one) for one in meta.to],
         "ccRecipients": [recipient(one) for one in meta.cc],
-        "hasAttachments": meta.has_attachments,
+        "bccRecipients": [recipient(one) for one in meta.bcc],
+        "replyTo": [recipient(one) for one in meta.reply_to],
+        "importance": meta.importance,
+        "isDraft": meta.unsent,
+        "hasAttachments": any(not one.inline for one in content.attachments),
         "body": {"contentType": content.content_type, "content": content.body},
     }
+    if inside:
+        shown["attachments"] = []
+        for number, one in enumerate(content.attachments):
+            below = attachment_json(one, outlook_id(KEY, IMMUTABLE, number + 1), "", content=True)
+            if one.nested and levels > 1:
+                below["item"] = _nested_item(one, levels - 1, inside - 1)
+            shown["attachments"].append(below)
+    return shown
 
 
 @graph.add("GET", LIST + "/{attachment}/$value", **READ)

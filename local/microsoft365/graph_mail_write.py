@@ -19,7 +19,6 @@ from local.microsoft365.mail_json import folder_of, mailbox_of, message_json, me
 from local.microsoft365.mailbox import Folder, Mailbox, Message, StoredMail
 from local.microsoft365.roles import MAIL_WRITE
 from local.microsoft365.routes import graph
-from local.microsoft365.tenant import User
 from local.microsoft365.wire import Answer, Call, Fault, answer_json
 
 JSON = dict[str, Any]
@@ -36,18 +35,18 @@ def _shown(call: Call, box: Mailbox, message: Message, status: int) -> Answer:
 @graph.add("POST", "/users/{user}/messages", **MAIL)
 async def create_draft(call: Call) -> Answer:
     """Create a message in Drafts."""
-    user, box = mailbox_of(call)
-    return await _create(call, user, box, box.well_known("drafts"))
+    _, box = mailbox_of(call)
+    return await _create(call, box, box.well_known("drafts"))
 
 
 @graph.add("POST", "/users/{user}/mailFolders/{folder}/messages", **MAIL)
 async def create_in_folder(call: Call) -> Answer:
     """Create a message in a folder, from JSON or from base64 MIME (then always a draft)."""
-    user, box = mailbox_of(call)
-    return await _create(call, user, box, folder_of(call, box))
+    _, box = mailbox_of(call)
+    return await _create(call, box, folder_of(call, box))
 
 
-async def _create(call: Call, user: User, box: Mailbox, folder: Folder) -> Answer:
+async def _create(call: Call, box: Mailbox, folder: Folder) -> Answer:
     now = call.sim.clock.now()
     raw = await call.read()
     call.sim.stats.bytes_in += len(raw)
@@ -72,7 +71,7 @@ async def _create(call: Call, user: User, box: Mailbox, folder: Folder) -> Answe
     if given is not None and not given.lstrip("-").isdigit():
         raise Fault(400, "ErrorInvalidExtendedPropertyValue", "0x0E07 is a number.")
     sent, received = moment_in(properties, SUBMITTED), moment_in(properties, DELIVERED)
-    source = created_from(body, sent or now, received, (user.display_name, user.upn))
+    source = created_from(body, sent or now, received)
     message = box.add(folder, source, received or now.replace(microsecond=0), now)
     message.is_draft = given is None or bool(int(given) & UNSENT)
     message.sent = sent

@@ -9,7 +9,7 @@ from typing import Any
 from local.microsoft365.clock import parse_iso
 from local.microsoft365.ids import guid
 from local.microsoft365.mailbox import MailSource
-from local.microsoft365.mime_read import Address, Attachment, MailContent, MailMeta
+from local.microsoft365.mime_read import Attachment, MailContent, MailMeta
 from local.microsoft365.mime_write import compose, meta_of, pairs_of
 from local.microsoft365.wire import Fault
 
@@ -73,8 +73,8 @@ class CreatedMail:
         if "subject" in body:
             meta.subject = str(body["subject"] or "")
         if body.get("from") or body.get("sender"):
-            senders = pairs_of([body.get("from") or body.get("sender")])
-            meta.sender = senders[0] if senders else None
+            given = meta_of(body, sent=None, received=None)
+            meta.sender, meta.submitter = given.sender, given.submitter
         if "body" in body:
             self._content.content_type, self._content.body = body_of(body)
         self._mime = None
@@ -124,8 +124,7 @@ def attachment_of(body: JSON) -> Attachment:
     kind = str(body.get("@odata.type", "")).rpartition(".")[2].lower()
     name = str(body.get("name") or "")
     if kind == "itemattachment":
-        inner = created_from(body.get("item") or {}, None, None, ("", ""))
-        return Attachment(name, "message/rfc822", inner.mime(), nested=True)
+        return _nested(name, body)
     if kind != "fileattachment":
         raise Fault(400, "ErrorInvalidRequest", "The attachment needs a known @odata.type.")
     try:
@@ -141,14 +140,25 @@ def attachment_of(body: JSON) -> Attachment:
     )
 
 
+def _nested(name: str, body: JSON) -> Attachment:
+    item = body.get("item") or {}
+    properties = extended_of(item)
+    sent, received = moment_in(properties, SUBMITTED), moment_in(properties, DELIVERED)
+    made = created_from(item, sent, received, delivered=False)
+    flags = properties.get(FLAGS, "")
+    meta = replace(made.meta(), unsent=not flags.isdigit() or bool(int(flags) & UNSENT))
+    inline = bool(body.get("isInline"))
+    return Attachment(
+        name, "message/rfc822", made.mime(), inline, nested=True, item=(meta, made.content())
+    )
+
+
 def created_from(
-    body: JSON, sent: datetime | None, received: datetime | None, owner: Address
+    body: JSON, sent: datetime | None, received: datetime | None, *, delivered: bool = True
 ) -> CreatedMail:
-    """Make a mail from Graph's JSON."""
+    """Make a mail from Graph's JSON; whom it does not name as its sender is not invented."""
     meta = meta_of(body, sent=sent, received=received)
-    if meta.sender is None and owner[1]:
-        meta.sender = owner
-    if not meta.internet_message_id:
+    if delivered and not meta.internet_message_id:
         meta.internet_message_id = f"<{guid(id(body), sent, meta.subject)}@created.example>"
     headers = []
     for header in body.get("internetMessageHeaders") or []:

@@ -89,6 +89,7 @@ def message_json(
     """Return a message as Graph writes it; bodies are made only when wanted."""
     meta = message.source.meta()
     sender = recipient(meta.sender) if meta.sender else None
+    submitter = recipient(meta.submitter) if meta.submitter else sender
     topic = meta.subject.lower().removeprefix("re: ").removeprefix("aw: ")
     shown: JSON = {
         "@odata.etag": f'W/"{change_key(message)}"',
@@ -111,7 +112,7 @@ def message_json(
         "isDraft": message.is_draft,
         "webLink": f"https://outlook.example/owa/?ItemID={message.number}",
         "inferenceClassification": "focused",
-        "sender": sender,
+        "sender": submitter,
         "from": sender,
         "toRecipients": [recipient(address) for address in meta.to],
         "ccRecipients": [recipient(address) for address in meta.cc],

@@ -30,6 +30,9 @@ def message_json(mail: Mail, item: Mapping[str, Any]) -> dict[str, Any]:
     """The message without attachments; `item` is its row and decides times, flags, categories."""
     bits, told = item.get("x", 0), item.get("m", {})
     message = content_json(mail)
+    # Graph's own words for what the MIME says too: a person may have changed them since.
+    message["subject"] = item.get("n") or mail.subject
+    message["importance"] = told.get("importance") or "normal"
     message["isRead"] = bool(bits & READ)
     if told.get("flag"):
         message["flag"] = told["flag"]
@@ -37,19 +40,17 @@ def message_json(mail: Mail, item: Mapping[str, Any]) -> dict[str, Any]:
         message["flag"] = {"flagStatus": "flagged"}
     if told.get("categories"):
         message["categories"] = told["categories"]
-    if told.get("importance"):
-        message["importance"] = told["importance"]
     if told.get("imid"):
         message["internetMessageId"] = told["imid"]
-    if not bits & DRAFT:
-        message["singleValueExtendedProperties"] = _times(mail, told)
+    sent = told.get("sent") or mail.sent
+    properties = _extended(sent, told.get("received") or sent, draft=bool(bits & DRAFT))
+    if properties:
+        message["singleValueExtendedProperties"] = properties
     return message
 
 
-def _times(mail: Mail, told: Mapping[str, Any]) -> list[dict[str, str]]:
-    sent = told.get("sent") or mail.sent
-    received = told.get("received") or sent
-    properties = [{"id": MESSAGE_FLAGS, "value": NOT_UNSENT}]
+def _extended(sent: str, received: str, *, draft: bool) -> list[dict[str, str]]:
+    properties = [] if draft else [{"id": MESSAGE_FLAGS, "value": NOT_UNSENT}]
     if sent:
         properties.append({"id": SUBMIT_TIME, "value": sent})
     if received:
@@ -71,10 +72,10 @@ def content_json(mail: Mail) -> dict[str, Any]:
         "replyTo": mail.reply_to,
     }
     message |= {name: [_recipient(a) for a in found] for name, found in lists.items() if found}
-    if mail.from_:
-        message["from"] = _recipient(mail.from_[0])
-    if mail.sender or mail.from_:
-        message["sender"] = _recipient((mail.sender or mail.from_)[0])
+    writers = mail.from_ or mail.sender
+    if writers:
+        message["from"] = _recipient(writers[0])
+        message["sender"] = _recipient((mail.sender or writers)[0])
     if mail.message_id:
         message["internetMessageId"] = mail.message_id
     headers = [
@@ -86,21 +87,25 @@ def content_json(mail: Mail) -> dict[str, Any]:
 
 
 def _recipient(address: tuple[str, str]) -> dict[str, Any]:
-    return {"emailAddress": {"name": address[0] or address[1], "address": address[1]}}
+    known = {"name": address[0] or address[1]}
+    if address[1]:
+        known["address"] = address[1]
+    return {"emailAddress": known}
 
 
 def attachment_json(attachment: Attachment) -> dict[str, Any]:
     """An attachment as part of a message or on its own."""
     if attachment.message is not None:
         inner = content_json(attachment.message)
-        # Graph sets a nested message's identity and headers itself.
-        for name in ("internetMessageId", "internetMessageHeaders"):
-            inner.pop(name, None)
+        inner.pop("internetMessageHeaders", None)
+        told = _extended(attachment.message.sent, attachment.message.received, draft=False)
+        inner["singleValueExtendedProperties"] = told
         if attachment.message.attachments:
             inner["attachments"] = [attachment_json(a) for a in attachment.message.attachments]
         return {
             "@odata.type": "#microsoft.graph.itemAttachment",
             "name": attachment.name,
+            "isInline": attachment.inline,
             "item": {"@odata.type": "#microsoft.graph.message", **inner},
         }
     described = {

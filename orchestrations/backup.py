@@ -20,9 +20,7 @@ import azure.durable_functions as df
 from durabletask import task
 
 from shared.bootstrap import deps
-from shared.protection import engine, process
-from shared.protection.engine import ObjectTask, SliceAnswer
-from shared.protection.process import Plan, SessionTask
+from shared.protection.tasks import ObjectTask, Plan, SessionTask, SliceAnswer
 
 blueprint = df.Blueprint()
 
@@ -130,6 +128,8 @@ def protect_object(ctx: task.OrchestrationContext, given: dict[str, Any]) -> Ste
 @blueprint.activity_trigger(input_name="given", activity="plan_session")
 async def plan_session(given: dict) -> dict[str, Any]:  # type: ignore[type-arg]
     """Consent, discovery, rows."""
+    from shared.protection import process
+
     plan = await process.plan_session(deps(), SessionTask.model_validate(given))
     return plan.model_dump(mode="json")
 
@@ -137,6 +137,8 @@ async def plan_session(given: dict) -> dict[str, Any]:  # type: ignore[type-arg]
 @blueprint.activity_trigger(input_name="given", activity="list_group")
 async def list_group(given: dict) -> list[dict[str, Any]]:  # type: ignore[type-arg]
     """The objects of one group that have not ended."""
+    from shared.protection import process
+
     session = SessionTask.model_validate(given["session"])
     tasks = await process.list_group(deps(), session, given["group"])
     return [one.model_dump(mode="json") for one in tasks]
@@ -145,6 +147,8 @@ async def list_group(given: dict) -> list[dict[str, Any]]:  # type: ignore[type-
 @blueprint.activity_trigger(input_name="given", activity="protect_slice")
 async def protect_slice(given: dict) -> dict[str, Any]:  # type: ignore[type-arg]
     """One bounded slice of one object; the session's row then shows how far it came."""
+    from shared.protection import engine, process
+
     job = ObjectTask.model_validate(given)
     answer = await engine.protect_slice(deps(), job)
     await process.tally(deps(), session_of(job))
@@ -154,6 +158,8 @@ async def protect_slice(given: dict) -> dict[str, Any]:  # type: ignore[type-arg
 @blueprint.activity_trigger(input_name="given", activity="seal_object")
 async def seal_object(given: dict) -> None:  # type: ignore[type-arg]
     """Commit one object's snapshot."""
+    from shared.protection import engine, process
+
     job = ObjectTask.model_validate(given)
     await engine.seal_object(deps(), job)
     await process.tally(deps(), session_of(job))
@@ -162,12 +168,16 @@ async def seal_object(given: dict) -> None:  # type: ignore[type-arg]
 @blueprint.activity_trigger(input_name="given", activity="fail_object")
 async def fail_object(given: dict) -> None:  # type: ignore[type-arg]
     """Count an object whose process broke."""
+    from shared.protection import engine
+
     await engine.fail_object(deps(), ObjectTask.model_validate(given["object"]), given["error"])
 
 
 @blueprint.activity_trigger(input_name="given", activity="seal_session")
 async def seal_session(given: dict) -> str:  # type: ignore[type-arg]
     """Compute and write the outcome."""
+    from shared.protection import process
+
     state = await process.seal_session(deps(), SessionTask.model_validate(given))
     return state.value
 

@@ -18,8 +18,7 @@ import azure.durable_functions as df
 from durabletask import task
 
 from shared.bootstrap import deps
-from shared.restore import process
-from shared.restore.process import RestoreAnswer, RestoreTask
+from shared.restore.tasks import RestoreAnswer, RestoreTask
 
 blueprint = df.Blueprint()
 
@@ -37,6 +36,7 @@ Steps = Generator[task.Task[Any], Any, Any]
 
 def instance_of(restore_id: str) -> str:
     """The instance id of a restore's process."""
+
     return f"restore:{restore_id}"
 
 
@@ -75,12 +75,16 @@ def restore_items(ctx: task.OrchestrationContext, given: dict[str, Any]) -> Step
 @blueprint.activity_trigger(input_name="given", activity="plan_restore")
 async def plan_restore(given: dict) -> None:  # type: ignore[type-arg]
     """Write the ledger."""
+    from shared.restore import process
+
     await process.plan_restore(deps(), RestoreTask.model_validate(given))
 
 
 @blueprint.activity_trigger(input_name="given", activity="restore_slice")
 async def restore_slice(given: dict) -> dict[str, Any]:  # type: ignore[type-arg]
     """Restore the next lines of the ledger."""
+    from shared.restore import process
+
     answer = await process.restore_slice(deps(), RestoreTask.model_validate(given))
     return answer.model_dump(mode="json")
 
@@ -88,6 +92,8 @@ async def restore_slice(given: dict) -> dict[str, Any]:  # type: ignore[type-arg
 @blueprint.activity_trigger(input_name="given", activity="seal_restore")
 async def seal_restore(given: dict) -> str:  # type: ignore[type-arg]
     """Compute and write the outcome."""
+    from shared.restore import process
+
     return (await process.seal_restore(deps(), RestoreTask.model_validate(given))).value
 
 

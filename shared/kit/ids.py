@@ -19,7 +19,7 @@ _MAX_MS = 9_999_999_999_999
 
 POLICY, SESSION, OBJECT, RESTORE, ONBOARDING = "p", "s", "o", "r", "n"
 _CUSTOMER = re.compile(rf"[{ALPHABET}]{{{CUSTOMER_LENGTH}}}")
-_CHILD = re.compile(rf"([{ALPHABET}]{{{CUSTOMER_LENGTH}}})-([{ALPHABET}])([0-9a-z]{{4,40}})")
+_CHILD = re.compile(rf"([{ALPHABET}]{{{CUSTOMER_LENGTH}}})-([a-z])([0-9a-z]{{4,40}})")
 
 
 def new_id(length: int = CUSTOMER_LENGTH) -> str:

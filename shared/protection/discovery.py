@@ -8,13 +8,13 @@ from shared.access.model import Scope
 from shared.customers.model import Customer
 from shared.kit import ids
 from shared.kit.errors import Conflict
-from shared.microsoft365.directory import Directory, DirectoryUser
 from shared.protection import repository
 from shared.protection.model import SERVICE_OF, ProtectedObject, Workload
-from shared.vault.service import Vault, create_repository, open_repository
 
 if TYPE_CHECKING:
     from shared.bootstrap import Deps
+    from shared.microsoft365.directory import DirectoryUser
+    from shared.vault.service import Vault
 
 USER_DELETED = "user_deleted"
 ACTIVE = "active"
@@ -42,6 +42,8 @@ def tenant_of(customer: Customer) -> str:
 
 async def ensure_vault(deps: "Deps", customer: Customer) -> str:
     """Create the customer's repository if it is missing; returns its id. May run twice."""
+    from shared.vault.service import create_repository
+
     repo_id = repository_of(customer)
     vault, control = await deps.vault_stores(repo_id, create=True)
     await create_repository(
@@ -55,8 +57,10 @@ async def ensure_vault(deps: "Deps", customer: Customer) -> str:
     return repo_id
 
 
-async def open_vault(deps: "Deps", customer: Customer) -> Vault:
+async def open_vault(deps: "Deps", customer: Customer) -> "Vault":
     """The customer's repository, opened with its keys."""
+    from shared.vault.service import open_repository
+
     repo_id = repository_of(customer)
     vault, control = await deps.vault_stores(repo_id)
     return await open_repository(vault, control, deps.keys, repo_id=repo_id)
@@ -68,6 +72,8 @@ async def discover(deps: "Deps", customer: Customer) -> dict[str, int]:
     An object whose user has vanished is kept with its restore points and no longer licensed. An
     empty directory changes nothing: it is more likely a fault than a tenant without users.
     """
+    from shared.microsoft365.directory import Directory
+
     scope = Scope(customer.partner_id)
     directory = Directory(deps.settings, deps.tokens, tenant_of(customer))
     users = await directory.list_users()
@@ -91,7 +97,7 @@ async def discover(deps: "Deps", customer: Customer) -> dict[str, int]:
     return counts
 
 
-def objects_of(customer: Customer, user: DirectoryUser, now: datetime) -> list[ProtectedObject]:
+def objects_of(customer: Customer, user: "DirectoryUser", now: datetime) -> list[ProtectedObject]:
     """The mailbox and the drive of a user, as far as they exist: pure."""
     found: list[ProtectedObject] = []
     sources: list[tuple[Workload, str | None]] = [("mailbox", user.id), ("drive", user.drive_id)]

@@ -4,8 +4,8 @@ Every function here may run twice with the same input (vault.md V48).
 """
 
 import logging
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from shared.access.model import Scope
 from shared.customers import repository as customers
@@ -24,13 +24,13 @@ from shared.protection.model import (
     ObjectRun,
     Point,
     ProtectedObject,
-    Record,
     RunState,
     Session,
     Volume,
 )
 from shared.protection.passes import Pass
 from shared.protection.slices import Bounds, SliceEnd, run_slice
+from shared.protection.tasks import ObjectTask, SliceAnswer
 from shared.vault.errors import RunExpired, Superseded
 from shared.vault.model import GraphUse, ObjectRef, SnapshotHead
 from shared.vault.run import Run
@@ -44,23 +44,6 @@ log = logging.getLogger(__name__)
 SLICE_SECONDS = 240
 # vault.md V50: a run seals what it has, so that it commits within 24 hours.
 LAST_SLICE_AFTER = timedelta(hours=20)
-
-
-class ObjectTask(Record):
-    """Which object of which session; `number` is the slice."""
-
-    partner_id: str
-    session_id: str
-    workload: Literal["mailbox", "drive"]
-    object_id: str
-    number: int = 0
-
-
-class SliceAnswer(Record):
-    """What the process does next: another slice (`more`), seal (`done`, `stopped`), or nothing."""
-
-    outcome: Literal["more", "done", "stopped", "over", "disconnected"]
-    not_before: datetime | None = None
 
 
 async def protect_slice(

@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from shared.access.model import Scope
 from shared.consent.service import check as check_consent
@@ -11,7 +11,6 @@ from shared.customers import repository as customers
 from shared.microsoft365.errors import ConsentLost
 from shared.protection import changes, repository, rules
 from shared.protection.discovery import discover, ensure_vault
-from shared.protection.engine import ObjectTask
 from shared.protection.model import (
     RUN_OVER,
     Counts,
@@ -19,12 +18,12 @@ from shared.protection.model import (
     ObjectRun,
     Policy,
     ProtectedObject,
-    Record,
     RunState,
     Session,
     SessionState,
     Volume,
 )
+from shared.protection.tasks import ObjectTask, Plan, SessionTask
 from shared.vault.format.tree import session_root
 
 if TYPE_CHECKING:
@@ -37,23 +36,6 @@ TALLY_EVERY = timedelta(seconds=2)
 
 
 NOTHING_FOUND = "There was nothing to protect."
-
-
-class SessionTask(Record):
-    """Which session; `error` tells the seal why the process broke."""
-
-    partner_id: str
-    session_id: str
-    error: str | None = None
-    disconnected: bool = False
-
-
-class Plan(Record):
-    """How the session goes on: `groups` of objects, or straight to the seal."""
-
-    outcome: Literal["run", "over", "disconnected"]
-    groups: int = 0
-    detail: str = ""
 
 
 async def plan_session(deps: "Deps", task: SessionTask) -> Plan:

@@ -9,7 +9,6 @@
 | Objects | customer | workload + object id | |
 """
 
-import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,7 +26,6 @@ from shared.protection.rules import shard_of
 DUE_SHARDS = 4
 DUE_LOOKBACK_DAYS = 8
 """Days a stopped clock may miss and still find every due policy."""
-_OBJECT_ID = re.compile(rf"([{ids.ALPHABET}]{{{ids.CUSTOMER_LENGTH}}})-{ids.OBJECT}[0-9a-f]{{20}}")
 
 
 def missing(some_id: str) -> NotFound:
@@ -36,14 +34,7 @@ def missing(some_id: str) -> NotFound:
 
 
 def _customer(scope: Scope, some_id: str, kind: str) -> str:
-    if kind == ids.OBJECT:
-        # An object's letter is outside the alphabet that `ids.customer_of` reads kinds in.
-        match = _OBJECT_ID.fullmatch(some_id)
-        if match is None:
-            raise missing(some_id)
-        customer_id = match[1]
-    else:
-        customer_id = ids.customer_of(some_id, kind)
+    customer_id = ids.customer_of(some_id, kind)
     if not scope.covers(customer_id):
         raise missing(some_id)
     return customer_id

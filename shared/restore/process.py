@@ -7,7 +7,7 @@ for at the target before it is made again (microsoft365.md M36).
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from shared.access.model import Scope
 from shared.customers import repository as customers
@@ -18,10 +18,11 @@ from shared.microsoft365.transport import GraphTransport
 from shared.protection import browsing
 from shared.protection.browsing import Opened
 from shared.protection.discovery import tenant_of
-from shared.protection.model import GraphCost, Record
+from shared.protection.model import GraphCost
 from shared.restore import repository, rules
 from shared.restore.model import Collision, Entry, EntryState, Restore, RestoreState
 from shared.restore.service import entry_of
+from shared.restore.tasks import RestoreAnswer, RestoreTask
 from shared.restore.writers import Writer, open_writer
 from shared.vault.errors import VaultDamaged
 from shared.vault.model import Row
@@ -34,23 +35,6 @@ SLICE_ITEMS = 200
 SLICE_SECONDS = 240
 # Exchange serves four requests of one mailbox at once (microsoft365.md section 6).
 CONCURRENCY = 4
-
-
-class RestoreTask(Record):
-    """Which restore; `error` tells the seal why the process broke."""
-
-    partner_id: str
-    restore_id: str
-    number: int = 0
-    error: str | None = None
-
-
-class RestoreAnswer(Record):
-    """What the process does next."""
-
-    outcome: Literal["more", "done", "failed"]
-    not_before: datetime | None = None
-    error: str | None = None
 
 
 async def plan_restore(deps: "Deps", task: RestoreTask) -> None:

@@ -2,11 +2,14 @@
 
 import contextlib
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shared.kit.blobs import AzureBlobs
 from shared.kit.config import Settings
 from shared.kit.tables import Tables
+
+if TYPE_CHECKING:
+    from azure.data.tables.aio import TableServiceClient
 
 # One Put Blob carries a whole pack or record (at most 64 MiB), so a blob is one transaction.
 SINGLE_TRANSFER_BYTES = 64 * 1024 * 1024 + 65_536
@@ -21,7 +24,12 @@ class Storage:
 
     @cached_property
     def tables(self) -> Tables:
-        """All tables."""
+        """All tables with names known beforehand."""
+        return Tables(self.table_service)
+
+    @cached_property
+    def table_service(self) -> "TableServiceClient":
+        """The connection itself, for tables whose names are made at run time (audit)."""
         from azure.data.tables.aio import TableServiceClient
 
         if self._settings.storage_connection:
@@ -33,7 +41,7 @@ class Storage:
                 endpoint=self._settings.tables_url, credential=self._credential
             )
         self._closing.append(service)
-        return Tables(service)
+        return service
 
     async def container(self, name: str, *, create: bool = False) -> AzureBlobs:
         """One blob container; created first when `create` and missing."""

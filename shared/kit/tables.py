@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from shared.kit import watch
 from shared.kit.errors import HoldfastError
 
 if TYPE_CHECKING:
@@ -28,13 +29,17 @@ NAMES = (
     "Consents",
     "Customers",
     "Due",
+    "Idempotency",
     "ObjectRuns",
     "Objects",
     "Operations",
     "Policies",
+    "RateLimits",
     "Restores",
     "Sessions",
 )
+# Rows of the manners themselves: no audit line tells of them.
+UNWATCHED = frozenset({"Idempotency", "RateLimits"})
 
 
 class RowMissing(HoldfastError):
@@ -73,17 +78,17 @@ class Row:
 
 
 class Table:
-    """One table."""
+    """One table. `watched`: the audit trail hashes what is changed here."""
 
-    def __init__(self, client: "TableClient") -> None:
-        self._client = client
+    def __init__(self, client: "TableClient", *, watched: bool = True) -> None:
+        self._client, self._watched = client, watched
 
     async def find(self, partition: str, key: str) -> Row | None:
         """The row, or None."""
         from azure.core.exceptions import ResourceNotFoundError
 
         try:
-            return _row(await self._client.get_entity(partition, key))
+            return self._seen(_row(await self._client.get_entity(partition, key)))
         except ResourceNotFoundError:
             return None
 
@@ -103,6 +108,7 @@ class Table:
         except ResourceExistsError as taken:
             raise RowExists(f"{row.key} exists already.") from taken
         row.etag = answer["etag"]
+        self._wrote(row.partition, row.key, row.values)
         return row
 
     async def replace(self, row: Row) -> Row:
@@ -129,6 +135,7 @@ class Table:
                 raise LostRace(f"{row.key} has changed.") from refused
             raise
         row.etag = answer["etag"]
+        self._wrote(row.partition, row.key, row.values)
         return row
 
     async def upsert(self, row: Row) -> Row:
@@ -137,6 +144,7 @@ class Table:
 
         answer = await self._client.upsert_entity(_entity(row), mode=UpdateMode.REPLACE)
         row.etag = answer["etag"]
+        self._wrote(row.partition, row.key, row.values)
         return row
 
     async def delete(self, partition: str, key: str) -> None:
@@ -147,6 +155,7 @@ class Table:
             await self._client.delete_entity(partition, key)
         except ResourceNotFoundError:
             return
+        self._wrote(partition, key, None)
 
     async def query(
         self,
@@ -188,7 +197,7 @@ class Table:
         )
         left = limit
         async for entity in found:
-            yield _row(entity)
+            yield self._seen(_row(entity))
             if left is not None:
                 left -= 1
                 if left <= 0:
@@ -222,6 +231,19 @@ class Table:
             if refused.status_code in {404, 409, 412}:
                 raise LostRace("A row of the batch has changed.") from refused
             raise
+        for verb, row in changes:
+            self._wrote(row.partition, row.key, None if verb == "delete" else row.values)
+
+    def _seen(self, row: Row) -> Row:
+        noted = watch.current()
+        if noted is not None and self._watched:
+            noted.read((self._client.table_name, row.partition, row.key), row.values)
+        return row
+
+    def _wrote(self, partition: str, key: str, values: Mapping[str, Any] | None) -> None:
+        noted = watch.current()
+        if noted is not None and self._watched:
+            noted.wrote((self._client.table_name, partition, key), values)
 
 
 class Tables:
@@ -236,7 +258,8 @@ class Tables:
         if name not in self._open:
             if name not in NAMES:
                 raise KeyError(name)
-            self._open[name] = Table(self._service.get_table_client(name))
+            client = self._service.get_table_client(name)
+            self._open[name] = Table(client, watched=name not in UNWATCHED)
         return self._open[name]
 
     async def create_all(self) -> None:

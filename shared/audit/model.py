@@ -1,5 +1,6 @@
 """One line of the trail: who, for whom, what, before and after, when, from where, how it ended."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -93,6 +94,15 @@ class Entry(_Part):
         default_factory=dict
     )
     """Small facts for reading, such as the names of changed members; never secrets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A change that was announced and has not ended yet; the line that tells of it removes it."""
+
+    partner_id: str
+    month: str
+    key: str
 
 
 class Line(Entry):

@@ -1,9 +1,11 @@
 """The rows of the trail: one table per month, one head per partner so that the chain cannot fork.
 
 Table `AuditYYYYMM`, partition partner: `head` (number and hash of the newest line) and
-`line~{number}`. A line and the head it moves are one batch under the head's ETag. To open a month
+`line~{number}`. A line and the head it moves are one batch under the head's ETag; the batch also
+removes the row `intent~{id}` that announced the change before it was made. To open a month
 the head of the month before is closed first, so late writers meet a closed head and follow its
-`nextMonth`. Table `AuditHeads` holds, per partner, a month at or before the open one.
+`nextMonth`. Table `AuditHeads` holds, per partner, a month at or before the open one,
+and in the partition `partners` every partner that has a trail.
 """
 
 import asyncio
@@ -14,15 +16,16 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from shared.audit import chain
-from shared.audit.model import Entry, Line, instant, read, seal
+from shared.audit.model import Entry, Intent, Line, instant, read, seal
 from shared.kit.errors import Unavailable
+from shared.kit.ids import new_id
 from shared.kit.tables import LostRace, Row, RowExists, Table
 
 if TYPE_CHECKING:
     from azure.data.tables.aio import TableServiceClient
 
 HEADS = "AuditHeads"
-_HEAD, _CURRENT = "head", "current"
+_HEAD, _CURRENT, _PARTNERS, _INTENT = "head", "current", "partners", "intent~"
 _DROPPED = Row("retention", "dropped")
 # Each lost race means that somebody else's line was written; this many in a row is an overload.
 ATTEMPTS = 30
@@ -97,12 +100,42 @@ class AuditTables:
     async def _table(self, name: str) -> Table:
         if name not in self._open:
             await self._service.create_table_if_not_exists(name)
-            self._open[name] = Table(self._service.get_table_client(name))
+            self._open[name] = Table(self._service.get_table_client(name), watched=False)
         return self._open[name]
 
 
-async def append(tables: AuditTables, partner_id: str, entry: Entry, now: datetime) -> Line:
-    """Write the entry as the partner's next line; `AuditBusy` when races never end."""
+async def announce(tables: AuditTables, partner_id: str, entry: Entry, now: datetime) -> Intent:
+    """Write down what is about to be done: should its doer die, the trail still tells of it."""
+    month, key = f"{now:%Y%m}", f"{_INTENT}{new_id()}"
+    text = entry.model_dump_json(by_alias=True, exclude_none=True)
+    row = Row(partner_id, key, {"entry": text, "at": instant(now)})
+    await (await tables.month(month)).insert(row)
+    return Intent(partner_id, month, key)
+
+
+async def announced(
+    tables: AuditTables, partner_id: str, month: str, before: datetime
+) -> list[tuple[Intent, Entry]]:
+    """Intents of a month from before an instant that no line has removed."""
+    table = await tables.month(month)
+    return [
+        (Intent(partner_id, month, row.key), Entry.model_validate_json(row.values["entry"]))
+        async for row in table.query(partner_id, prefix=_INTENT)
+        if row.values["at"] < instant(before)
+    ]
+
+
+async def append(
+    tables: AuditTables,
+    partner_id: str,
+    entry: Entry,
+    now: datetime,
+    intent: Intent | None = None,
+) -> Line:
+    """Write the entry as the partner's next line; `AuditBusy` when races never end.
+
+    `intent` goes in the same moment, unless a month ended in between: then right after.
+    """
     pause = _FIRST_PAUSE_SECONDS
     for _ in range(ATTEMPTS):
         head = await open_head(tables, partner_id, now)
@@ -119,12 +152,17 @@ async def append(tables: AuditTables, partner_id: str, entry: Entry, now: dateti
         line = read(text)
         moved = Head(**{**_fields(head), "seq": line.seq, "hash": line.hash, "at": at})
         stored = Row(partner_id, _line_key(line.seq), {"line": text.decode(), **columns(line)})
+        changes = [("insert", stored), ("replace", _head_row(moved))]
+        if intent is not None and intent.month == head.month:
+            changes.append(("delete", Row(partner_id, intent.key)))
         try:
-            await table.batch([("insert", stored), ("replace", _head_row(moved))])
+            await table.batch(changes)
         except LostRace:
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
             continue
+        if intent is not None and intent.month != head.month:
+            await (await tables.month(intent.month)).delete(partner_id, intent.key)
         return line
     raise AuditBusy("Repeat the request in a moment.", retryAfter=2)
 
@@ -147,6 +185,11 @@ async def find_head(tables: AuditTables, partner_id: str, month: str) -> Head | 
         return None
     values = {name: row.values[name] for name in _STORED}
     return Head(partner_id, month, **values, etag=row.etag)
+
+
+async def partners(tables: AuditTables) -> list[str]:
+    """Every partner that has a trail."""
+    return [row.key async for row in (await tables.heads()).query(_PARTNERS)]
 
 
 async def newest_head(tables: AuditTables, partner_id: str) -> Head | None:
@@ -214,6 +257,7 @@ async def _open_month(tables: AuditTables, partner_id: str, month: str, at: str)
     heads = await tables.heads()
     current = await heads.find(partner_id, _CURRENT)
     if current is None:
+        await heads.upsert(Row(_PARTNERS, partner_id))
         # Created before the first head: two first writers in different months agree on one.
         try:
             current = await heads.insert(Row(partner_id, _CURRENT, {"month": month}))

@@ -4,14 +4,14 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from shared.audit import chain, checkpoints, repository
 from shared.audit.checkpoints import Checkpoint, CheckpointForged, CheckpointUnreadable
-from shared.audit.model import Entry, Line, Outcome, instant, read
+from shared.audit.model import Entry, Intent, Line, Outcome, instant, read
 from shared.audit.repository import AuditTables, Head
 from shared.kit.blobs import BlobExists, BlobStore
 from shared.kit.clock import Clock
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 # Rows looked at per page at most: a rare filter answers a short page and a cursor, not a timeout.
 SCAN_ROWS = 5000
 WINDOW_ROWS = 500
+# Code of a line about a change of which nobody knows whether it took effect.
+INTERRUPTED = "INTERRUPTED"
+_MONTH_BEFORE = timedelta(days=28)
 # Newest checkpoints a verification compares with; older lines are covered by the chain.
 CHECKPOINTS_COMPARED = 62
 
@@ -59,10 +62,38 @@ class Trail:
         # Writers of one process take turns; only those of other processes still race.
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def record(self, partner_id: str, entry: Entry) -> Line:
+    async def announce(self, partner_id: str, entry: Entry) -> Intent:
+        """Say before a change what is about to be done; `record` takes the intent back.
+
+        Without storage for the trail this fails, and nothing has been changed yet.
+        """
+        return await repository.announce(self._tables, partner_id, entry, self._clock.now())
+
+    async def record(self, partner_id: str, entry: Entry, intent: Intent | None = None) -> Line:
         """Append the entry to the partner's trail; `AuditBusy` when it cannot be written now."""
         async with self._turns[partner_id]:
-            return await repository.append(self._tables, partner_id, entry, self._clock.now())
+            return await repository.append(
+                self._tables, partner_id, entry, self._clock.now(), intent
+            )
+
+    async def record_interrupted(self, partner_id: str, older_than: timedelta) -> int:
+        """Write a line for every change whose doer died before it could; how many."""
+        now, found = self._clock.now(), 0
+        months = {f"{now:%Y%m}", f"{now - _MONTH_BEFORE:%Y%m}"}
+        for month in sorted(months):
+            if await self._tables.was_dropped(month):
+                continue
+            for intent, entry in await repository.announced(
+                self._tables, partner_id, month, now - older_than
+            ):
+                told = {"outcome": Outcome.FAILED, "code": INTERRUPTED}
+                await self.record(partner_id, entry.model_copy(update=told), intent)
+                found += 1
+        return found
+
+    async def partners(self) -> list[str]:
+        """Every partner that has a trail."""
+        return await repository.partners(self._tables)
 
     async def page(
         self, scope: "Scope", wanted: Filter, limit: int, position: dict[str, str] | None = None

@@ -198,3 +198,23 @@ async def test_month_dropped_by_retention_is_no_finding_but_a_lost_one_is(
         await lost.delete("p1", row.key)
     report = await worker().verify("p1")
     assert [found.kind for found in report.findings] == [Kind.REMOVED]
+
+
+async def test_a_change_whose_doer_died_gets_its_line(
+    worker: Make, tables: AuditTables, clock: FixedClock
+) -> None:
+    trail = worker()
+    died = await trail.announce("p1", entry(0))
+    clock.advance(timedelta(minutes=2))  # over the end of the month
+    ended = await trail.announce("p1", entry(1))
+    await trail.record("p1", entry(1), ended)
+    assert await trail.partners() == ["p1"]
+    assert await trail.record_interrupted("p1", timedelta(minutes=5)) == 0
+    clock.advance(timedelta(minutes=10))
+    assert await trail.record_interrupted("p1", timedelta(minutes=5)) == 1
+    assert await trail.record_interrupted("p1", timedelta(minutes=5)) == 0
+    newest, before = (await trail.page(P1, Filter(), 10)).lines
+    assert (newest.target.id, newest.outcome, newest.code) == ("r0", Outcome.FAILED, "INTERRUPTED")
+    assert before.target.id == "r1"
+    assert await repository.announced(tables, "p1", died.month, clock.now()) == []
+    assert (await trail.verify("p1")).ok

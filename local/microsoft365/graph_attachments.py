@@ -6,13 +6,15 @@ from typing import Any
 from local.microsoft365.clock import iso
 from local.microsoft365.ids import IMMUTABLE, outlook_id, parse_outlook_id
 from local.microsoft365.mail_created import attachment_of, editable
-from local.microsoft365.mail_json import mailbox_of, message_of, not_found
-from local.microsoft365.mailbox import Mailbox, Message
-from local.microsoft365.mime_read import (
-    Attachment,
+from local.microsoft365.mail_json import (
     attachment_json,
+    mailbox_of,
+    message_of,
+    not_found,
     recipient,
 )
+from local.microsoft365.mailbox import Mailbox, Message
+from local.microsoft365.mime_read import Attachment
 from local.microsoft365.query import page, pick, selected
 from local.microsoft365.roles import MAIL_READ, MAIL_WRITE
 from local.microsoft365.routes import graph

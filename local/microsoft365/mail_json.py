@@ -1,12 +1,13 @@
 """How Graph writes mail folders and messages."""
 
+import base64
 from datetime import datetime
 from typing import Any
 
 from local.microsoft365.clock import iso
 from local.microsoft365.ids import FOLDER, guid, outlook_id
 from local.microsoft365.mailbox import ROOT, Folder, Mailbox, MailSource, Message
-from local.microsoft365.mime_read import MailMeta, parse, recipient
+from local.microsoft365.mime_read import Address, Attachment, MailMeta, parse
 from local.microsoft365.tenant import User
 from local.microsoft365.wire import Call, Fault
 
@@ -130,6 +131,32 @@ def message_json(
             for name, value in shown.items()
             if name in wanted or name in ("id", "@odata.etag")
         }
+    return shown
+
+
+def recipient(address: Address) -> JSON:
+    """Return one address as Graph writes it."""
+    return {"emailAddress": {"name": address[0] or address[1], "address": address[1]}}
+
+
+def attachment_json(attachment: Attachment, number: str, when: str, *, content: bool) -> JSON:
+    """Return an attachment as Graph writes it, with or without its bytes."""
+    shown: JSON = {
+        "@odata.type": "#microsoft.graph."
+        + ("itemAttachment" if attachment.nested else "fileAttachment"),
+        "@odata.mediaContentType": attachment.content_type,
+        "id": number,
+        "lastModifiedDateTime": when,
+        "name": attachment.name,
+        "contentType": None if attachment.nested else attachment.content_type,
+        "size": len(attachment.data),
+        "isInline": attachment.inline,
+    }
+    if not attachment.nested:
+        shown["contentId"] = attachment.content_id
+        shown["contentLocation"] = None
+        if content:
+            shown["contentBytes"] = base64.b64encode(attachment.data).decode()
     return shown
 
 

@@ -4,7 +4,6 @@ The rule is that of README.md, "What a mail looks like in Graph"; the product ha
 of the same rule, so that the two check each other.
 """
 
-import base64
 import contextlib
 import email
 import email.message
@@ -99,7 +98,7 @@ def _raw(message: email.message.Message, name: str) -> list[str]:
 
 def _decoded(text: str) -> str:
     """Return a text without encoded words (one that cannot be decoded stays) and controls."""
-    with contextlib.suppress(_BROKEN):
+    with contextlib.suppress(*_BROKEN):
         text = str(make_header(decode_header(text)))
     return _clean(text)
 
@@ -294,29 +293,3 @@ def _text(part: email.message.Message) -> str:
     except _BROKEN:
         text = data.decode("utf-8", "replace")
     return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "")
-
-
-def recipient(address: Address) -> JSON:
-    """Return one address as Graph writes it."""
-    return {"emailAddress": {"name": address[0] or address[1], "address": address[1]}}
-
-
-def attachment_json(attachment: Attachment, number: str, when: str, *, content: bool) -> JSON:
-    """Return an attachment as Graph writes it, with or without its bytes."""
-    shown: JSON = {
-        "@odata.type": "#microsoft.graph."
-        + ("itemAttachment" if attachment.nested else "fileAttachment"),
-        "@odata.mediaContentType": attachment.content_type,
-        "id": number,
-        "lastModifiedDateTime": when,
-        "name": attachment.name,
-        "contentType": None if attachment.nested else attachment.content_type,
-        "size": len(attachment.data),
-        "isInline": attachment.inline,
-    }
-    if not attachment.nested:
-        shown["contentId"] = attachment.content_id
-        shown["contentLocation"] = None
-        if content:
-            shown["contentBytes"] = base64.b64encode(attachment.data).decode()
-    return shown

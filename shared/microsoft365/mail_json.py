@@ -135,8 +135,30 @@ def session_json(attachment: Attachment) -> dict[str, Any]:
     return {"AttachmentItem": described}
 
 
+def losses(attachments: list[Attachment]) -> list[str]:
+    """Notes on what Graph's JSON cannot bring back as it was (README.md, "How a mail is read")."""
+    notes = []
+    for attachment in attachments:
+        if len(attachment.content) > ATTACHMENT_LIMIT_BYTES:
+            notes.append(f"attachment_too_large:{attachment.name}")
+        elif attachment.message is None:
+            is_mail = attachment.content_type in ("message/rfc822", "message/global")
+            notes += [f"message_as_file:{attachment.name}"] if is_mail else []
+        elif len(attachment.content) >= SESSION_FROM_BYTES:
+            notes.append(f"message_as_file:{attachment.name}.eml")
+        else:
+            notes += losses(attachment.message.attachments)
+    return notes
+
+
+def room_beside(message: Mapping[str, Any]) -> int:
+    """Bytes of attachments that fit into the POST of this message."""
+    body = len(str(message["body"]["content"]).encode())
+    return max(0, INLINE_TOTAL_BYTES - body)
+
+
 def split_attachments(
-    attachments: list[Attachment],
+    attachments: list[Attachment], room: int = INLINE_TOTAL_BYTES
 ) -> tuple[list[Attachment], list[Attachment], list[Attachment], list[Attachment]]:
     """Which go inside the first POST, which by an own POST, which by session, which cannot."""
     inside: list[Attachment] = []
@@ -148,15 +170,11 @@ def split_attachments(
         size = len(attachment.content)
         if size > ATTACHMENT_LIMIT_BYTES:
             too_large.append(attachment)
-        elif size >= SESSION_FROM_BYTES or (attachment.message is None and _is_big(size)):
+        elif size >= SESSION_FROM_BYTES:
             by_session.append(attachment)
-        elif total + size <= INLINE_TOTAL_BYTES:
+        elif total + size <= room:
             inside.append(attachment)
             total += size
         else:
             beside.append(attachment)
     return inside, beside, by_session, too_large
-
-
-def _is_big(size: int) -> bool:
-    return size > INLINE_TOTAL_BYTES

@@ -21,6 +21,7 @@ from shared.microsoft365.transport import GraphTransport
 from shared.microsoft365.uploads import Upload, session_of
 from shared.microsoft365.urls import url
 
+TOO_SMALL = "ErrorAttachmentSizeShouldNotBeLessThanMinimumSize"
 FRAGMENT_BYTES = 4 * 1024 * 1024
 
 
@@ -79,8 +80,11 @@ class MailboxRestore:
         if before and collision == "skip":
             return Restored(before[0], "skipped")
         mail = parse_mail(mime)
-        inside, beside, by_session, too_large = mail_json.split_attachments(mail.attachments)
         message = mail_json.message_json(mail, item)
+        inside, beside, by_session, _ = mail_json.split_attachments(
+            mail.attachments, mail_json.room_beside(message)
+        )
+        notes = mail_json.losses(mail.attachments)
         if inside:
             message["attachments"] = [mail_json.attachment_json(a) for a in inside]
         created = await self._create(folder_id, item, message, before)
@@ -88,8 +92,8 @@ class MailboxRestore:
         if before and collision == "replace":
             for old in before:
                 await self._delete(old)
-            return Restored(created, "replaced", _notes(too_large))
-        return Restored(created, "created", _notes(too_large))
+            return Restored(created, "replaced", notes)
+        return Restored(created, "created", notes)
 
     async def _create(
         self,
@@ -128,7 +132,14 @@ class MailboxRestore:
         link = url(self._transport.base, "message_upload", user=self._user, message=message_id)
         # An unused session expires by itself, so that opening a second one does no harm.
         call = self._write("POST", link, mail_json.session_json(attachment), replay=True)
-        session = session_of(await self._transport.send(call))
+        try:
+            session = session_of(await self._transport.send(call))
+        except ItemFailed as refusal:
+            # Where exactly sessions begin (3 million bytes or 3 MiB) is Microsoft's to say.
+            if refusal.graph_code != TOO_SMALL:
+                raise
+            await self._attach_one(message_id, attachment)
+            return
         size = len(attachment.content)
         upload = Upload(self._transport, self._lane, session.upload_url, size)
         await upload.send(attachment.content, FRAGMENT_BYTES)
@@ -205,7 +216,3 @@ class MailboxRestore:
             asked=Asked(about="write", get=False),
             replay=replay,
         )
-
-
-def _notes(too_large: list[Attachment]) -> list[str]:
-    return [f"attachment_too_large:{attachment.name}" for attachment in too_large]

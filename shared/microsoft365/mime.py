@@ -175,6 +175,8 @@ def _attachment(part: Message, number: int, depth: int) -> Attachment:
     if kind in ("message/rfc822", "message/global") and isinstance(inner, Message):
         name = _text(inner, "subject") or _filename(part) or unnamed
         message = _mail(inner, depth + 1) if depth < DEPTH else None
+        # Deeper than we follow, a message stays a file that mail programs open.
+        name += "" if message else ".eml"
         return Attachment(name, kind, _serialised(inner), inline, content_id, message)
     ending = ENDINGS.get(kind) or (".txt" if kind.startswith("text/") else ".dat")
     return Attachment(_filename(part) or unnamed + ending, kind, _bytes(part), inline, content_id)

@@ -44,9 +44,11 @@ def test_section_9_1_flags_and_times_are_in_the_same_post() -> None:
     ]
 
 
-def test_a_draft_stays_a_draft() -> None:
-    message = mail_json.message_json(parse_mail(b"Subject: x\r\n\r\nbody"), {"x": 4})
-    assert "singleValueExtendedProperties" not in message
+def test_a_draft_stays_a_draft_with_its_times() -> None:
+    mail = parse_mail(b"Subject: x\r\n\r\nbody")
+    assert "singleValueExtendedProperties" not in mail_json.message_json(mail, {"x": 4})
+    told = mail_json.message_json(mail, {**ROW, "x": 4})["singleValueExtendedProperties"]
+    assert [one["id"] for one in told] == ["SystemTime 0x0039", "SystemTime 0x0E06"]
 
 
 def test_row_decides_flag_categories_and_importance() -> None:
@@ -107,10 +109,14 @@ def test_malformed_mail_is_taken_as_it_is(mime: bytes, subject: str, body: str |
         assert mail.body.strip() == body
 
 
-def test_no_recipient_is_invented() -> None:
+def test_no_recipient_is_invented_and_none_without_address_is_lost() -> None:
     mail = parse_mail(b"To: undisclosed-recipients:;, Bob, bob@x\nFrom: nobody\n\n")
-    assert mail.to == [("", "bob@x")]
-    assert mail.from_ == []
+    assert mail.to == [("", "Bob"), ("", "bob@x")]
+    assert mail.from_ == [("", "nobody")]
+    message = mail_json.message_json(parse_mail(b'To: "Only" <>\n\n'), ROW)
+    assert message["toRecipients"] == [{"emailAddress": {"name": "Only"}}]
+    assert "from" not in message
+    assert "sender" not in message
 
 
 def test_attachments_are_split_by_size() -> None:
@@ -119,9 +125,9 @@ def test_attachments_are_split_by_size() -> None:
 
     small = [sized(1_500_000), sized(1_500_000), sized(10)]
     inside, beside, by_session, too_large = mail_json.split_attachments(
-        [*small, sized(3_000_001), sized(150_000_001)]
+        [*small, sized(2_900_000), sized(3_000_001), sized(150_000_001)]
     )
     assert [len(a.content) for a in inside] == [1_500_000, 10]
-    assert [len(a.content) for a in beside] == [1_500_000]
+    assert [len(a.content) for a in beside] == [1_500_000, 2_900_000]
     assert [len(a.content) for a in by_session] == [3_000_001]
     assert [len(a.content) for a in too_large] == [150_000_001]

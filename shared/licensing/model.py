@@ -236,6 +236,9 @@ class Head(_Entity):
     recorded: datetime | None = None
     next_due: date | None = None
     """No row of the partner is due before this day: what a nightly sweep looks at first."""
+    automated_on: date | None = None
+    automated: int = 0
+    """Seats that automation has moved on `automated_on`: what the mass-change brake counts."""
 
 
 @dataclass(frozen=True, slots=True)

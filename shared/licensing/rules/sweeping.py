@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from shared.licensing.book import LIVE, Book, Decision, Draft
 from shared.licensing.model import Pool, State, pool_key
-from shared.licensing.rules import dates, gates, orders, overriding, quantities
+from shared.licensing.rules import adjusting, dates, gates, orders, overriding
 
 
 def sweep_pools(book: Book) -> Decision:
@@ -31,7 +31,7 @@ def sweep_subscriptions(book: Book, keys: Iterable[str]) -> Decision:
         elif sub.state is State.SUPERSEDED:
             overriding.release(draft, sub)
         else:
-            quantities.release_decrease(draft, sub)
+            adjusting.release_decrease(draft, sub)
     return draft.decision()
 
 

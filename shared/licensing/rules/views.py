@@ -1,4 +1,4 @@
-"""What is read: states, effective quantities, licence counts, changes (SVC-27, SVC-47, LIC-46 to 54)."""
+"""What is read: states, licence counts, modules, changes (SVC-27, SVC-47, LIC-46, LIC-52 to 54)."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -76,7 +76,7 @@ def pool_view(pool: Pool, book: Book) -> dict[str, Any]:
 
 
 def services(book: Book, customer_id: str) -> list[dict[str, Any]]:
-    """Every service and add-on of a customer with its state; expired ones unless hidden (SVC-47)."""
+    """Every service and add-on of a customer with its state, hidden ones left out (SVC-47)."""
     guard = book.guard(customer_id)
     found = [
         {"service": sub.service, "slot": sub.slot, "tenant": sub.tenant_id, "state": state.value}

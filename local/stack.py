@@ -197,6 +197,8 @@ class Stack:
             "HOLDFAST_GRAPH": microsoft365,
             "HOLDFAST_CLIENT_CREDENTIAL": str(self._credential),
             "HOLDFAST_KEY_STORE": f"file:{self.directory / 'keys'}",
+            # Demo, bench and tests poll several times a second, all as one client.
+            "HOLDFAST_RATE_QUOTA": "60000",
             **self._settings,
         }
 

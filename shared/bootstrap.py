@@ -14,12 +14,26 @@ from shared.kit.storage import Storage
 from shared.kit.tables import Row, RowExists, Tables
 
 if TYPE_CHECKING:
+    from shared.access.client_service import Clients
+    from shared.access.grants import GrantBook
+    from shared.access.partners import Partners
+    from shared.access.role_service import Roles
+    from shared.access.user_service import Users
+    from shared.audit.service import Trail
+    from shared.audit.signing import Signer
+    from shared.customers.doors import Doors
+    from shared.kit.idempotency import IdempotencyStore
+    from shared.kit.ratelimits import RateLimiter
     from shared.microsoft365.tokens import Tokens
     from shared.vault.keystore import KeyStore
 
 # Rows that belong to the deployment and to no partner.
 SYSTEM_PARTITION = "system"
 CURSOR_KEY_ROW = "cursor-key"
+ANSWERS = "answers"
+"""Container of large stored answers (Idempotency-Key); rows have the small ones."""
+CHECKPOINTS = "audit"
+"""Container of the signed checkpoints; immutable in a deployment."""
 
 
 class Deps:
@@ -39,11 +53,55 @@ class Deps:
         self.clock: Clock = clock or SystemClock()
         self.storage = storage or Storage(self.settings)
         self._skip_tokens: SkipTokens | None = None
+        self._idempotency: IdempotencyStore | None = None
+        self._trail: Trail | None = None
 
     @property
     def tables(self) -> Tables:
         """All tables."""
         return self.storage.tables
+
+    @cached_property
+    def grants(self) -> "GrantBook":
+        """What every caller may do, remembered while nothing changed."""
+        from shared.access.grants import GrantBook
+
+        return GrantBook(self.tables["Access"], self.clock)
+
+    @cached_property
+    def partners(self) -> "Partners":
+        """Partners and their home tenants."""
+        from shared.access.partners import Partners
+
+        return Partners(self.tables, self.clock)
+
+    @cached_property
+    def users(self) -> "Users":
+        """The verbs on users."""
+        from shared.access.user_service import Users
+
+        return Users(self.tables["Access"], self.clock)
+
+    @cached_property
+    def roles(self) -> "Roles":
+        """The verbs on roles and customer groups."""
+        from shared.access.role_service import Roles
+
+        return Roles(self.tables["Access"])
+
+    @cached_property
+    def clients(self) -> "Clients":
+        """The verbs on API clients and API keys."""
+        from shared.access.client_service import Clients
+
+        return Clients(self.tables["Access"], self.clock)
+
+    @cached_property
+    def doors(self) -> "Doors":
+        """Who enters a customer's environment."""
+        from shared.customers.doors import Doors
+
+        return Doors(self.tables, self.grants, self.clock)
 
     @cached_property
     def tokens(self) -> "Tokens":
@@ -57,10 +115,48 @@ class Deps:
         """The key store that wraps repository keys (vault.md)."""
         from shared.vault.keystore import FileKeyStore
 
+        return FileKeyStore(self._key_directory())
+
+    def _key_directory(self) -> str:
         kind, _, directory = self.settings.key_store.partition(":")
         if kind != "file" or not directory:
             raise ValueError("HOLDFAST_KEY_STORE has to be file:<directory> in this version")
-        return FileKeyStore(directory)
+        return directory
+
+    @cached_property
+    def limiter(self) -> "RateLimiter":
+        """Counts requests per partner and caller, over all workers."""
+        from shared.kit.ratelimits import Policy, RateLimiter
+
+        policy = Policy(quota=self.settings.rate_quota)
+        return RateLimiter(self.tables["RateLimits"], self.clock, policy)
+
+    @cached_property
+    def signer(self) -> "Signer":
+        """Signs the checkpoints of the audit trail."""
+        from shared.audit.signing import FileSigner
+
+        return FileSigner(self._key_directory())
+
+    async def idempotency(self) -> "IdempotencyStore":
+        """Remembers the answers to requests with an Idempotency-Key."""
+        from shared.kit.idempotency import IdempotencyStore
+
+        if self._idempotency is None:
+            answers = await self.storage.container(ANSWERS)
+            self._idempotency = IdempotencyStore(self.tables["Idempotency"], answers, self.clock)
+        return self._idempotency
+
+    async def trail(self) -> "Trail":
+        """The audit trail."""
+        from shared.audit.repository import AuditTables
+        from shared.audit.service import Trail
+
+        if self._trail is None:
+            tables = AuditTables(self.storage.table_service)
+            checkpoints = await self.storage.container(CHECKPOINTS)
+            self._trail = Trail(tables, self.clock, checkpoints, lambda: self.signer)
+        return self._trail
 
     async def vault_stores(
         self, repo_id: str, *, create: bool = False
@@ -71,10 +167,17 @@ class Deps:
         return vault, control
 
     async def skip_tokens(self) -> SkipTokens:
-        """Seals the places inside paged lists, with the deployment's key made by `prepare`."""
+        """Seals the places inside paged lists.
+
+        With HOLDFAST_CURSOR_KEY, else with the deployment's own key, made by `prepare`; places
+        sealed with the latter stay good after the setting has come.
+        """
         if self._skip_tokens is None:
             row = await self.tables["Access"].get(SYSTEM_PARTITION, CURSOR_KEY_ROW)
-            self._skip_tokens = SkipTokens(bytes.fromhex(row.values["key"]))
+            keys = [bytes.fromhex(row.values["key"])]
+            if self.settings.cursor_key is not None:
+                keys.insert(0, bytes.fromhex(self.settings.cursor_key.get_secret_value()))
+            self._skip_tokens = SkipTokens(*keys)
         return self._skip_tokens
 
     async def close(self) -> None:
@@ -103,8 +206,10 @@ def use(given: Deps) -> None:
 
 
 async def prepare(given: Deps) -> None:
-    """Create tables and the deployment's own keys: once per deployment, not per request."""
+    """Create tables, containers and the deployment's keys: once per deployment, not per request."""
     await given.tables.create_all()
+    for container in (ANSWERS, CHECKPOINTS):
+        await given.storage.container(container, create=True)
     try:
         await given.tables["Access"].insert(
             Row(SYSTEM_PARTITION, CURSOR_KEY_ROW, {"key": secrets.token_hex(KEY_BYTES)})

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -56,9 +56,15 @@ class Trail:
     """The audit trail of all partners."""
 
     def __init__(
-        self, tables: AuditTables, clock: Clock, store: BlobStore, signer: "Signer"
+        self,
+        tables: AuditTables,
+        clock: Clock,
+        store: BlobStore,
+        signer: "Callable[[], Signer]",
     ) -> None:
-        self._tables, self._clock, self._store, self._signer = tables, clock, store, signer
+        """`signer` is called when a checkpoint is signed or compared, not before."""
+        self._tables, self._clock, self._store = tables, clock, store
+        self._signer = signer
         # Writers of one process take turns; only those of other processes still race.
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -170,12 +176,12 @@ class Trail:
         if head.seq == 0:
             return None
         made = Checkpoint(partner_id, head.seq, head.hash, now)
-        document = await checkpoints.sign(made, self._signer)
+        document = await checkpoints.sign(made, self._signer())
         try:
             await self._store.put(checkpoints.blob_name(made), document)
         except BlobExists:
             stored = await self._store.get(checkpoints.blob_name(made))
-            return checkpoints.read(stored, await self._signer.public_pem())
+            return checkpoints.read(stored, await self._signer().public_pem())
         return made
 
     async def drop_month(self, month: str) -> None:
@@ -202,7 +208,7 @@ class Trail:
         return found
 
     async def _checkpoints(self, partner_id: str) -> tuple[list[chain.Mark], list[chain.Finding]]:
-        key = await self._signer.public_pem()
+        key = await self._signer().public_pem()
         names = [blob.name async for blob in self._store.list(checkpoints.prefix(partner_id))]
         marks: list[chain.Mark] = []
         findings: list[chain.Finding] = []

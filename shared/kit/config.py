@@ -39,6 +39,12 @@ class Settings(BaseSettings):
         default_factory=lambda: ["germanywestcentral", "westeurope", "uksouth", "eastus"]
     )
     """Storage regions a customer may be placed in (ONB-36)."""
+    rate_quota: int = Field(default=1200, ge=1)
+    """Requests per minute of one client of a partner; over it 429."""
+    cursor_key: SecretStr | None = None
+    """64 or more hex digits that seal the places inside lists; absent: a key kept in storage."""
+    audit_months: int = Field(default=24, ge=3)
+    """Months whose audit lines are kept, beside the current one."""
     consent_poll_seconds: float = 10
     """Wait between two looks at a fresh consent's roles (M40)."""
     consent_patience_seconds: float = 600

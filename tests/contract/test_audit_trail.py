@@ -43,7 +43,7 @@ def store() -> MemoryBlobs:
 def worker(
     tables: AuditTables, clock: FixedClock, store: MemoryBlobs, tmp_path: Path
 ) -> Callable[[FixedClock], Trail]:
-    return lambda own=clock: Trail(tables, own, store, FileSigner(tmp_path))
+    return lambda own=clock: Trail(tables, own, store, lambda: FileSigner(tmp_path))
 
 
 def entry(number: int = 0, customer: str | None = None, **more: object) -> Entry:

@@ -22,7 +22,9 @@ async def due_sessions(deps: "Deps") -> AsyncIterator[tuple[Session | None, repo
 async def start_due_session(deps: "Deps", due: repository.Due) -> Session | None:
     """Claim the session of a due policy and plan the next one; None when nothing is to be run.
 
-    The id follows from policy and due time: a second tick finds the first one's session.
+    The id follows from policy and due time: a second tick finds the first one's session. A run in
+    progress counts for this day and comes back instead: a process that was lost with its task hub
+    goes on when it is started again, for one that runs it changes nothing.
     """
     scope = Scope(due.partner_id)
     policy = await repository.find_policy(deps.tables, scope, due.policy_id)
@@ -44,8 +46,13 @@ async def start_due_session(deps: "Deps", due: repository.Due) -> Session | None
         )
         try:
             session = await claim_session(deps, scope, policy, session)
-        except AlreadyRunning:
-            session = None  # the run in progress counts for this day
+        except AlreadyRunning as running:
+            running_id = running.extra.get("sessionId")
+            session = (
+                await repository.find_session(deps.tables, scope, running_id)
+                if running_id
+                else None
+            )
     return session
 
 

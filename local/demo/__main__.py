@@ -24,7 +24,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="make demo", description="ARGS='--mbox my.mbox --files ~/docs' uses your own data."
     )
-    parser.add_argument("--users", type=int, default=8)
+    parser.add_argument("--users", type=int, help="default: 8, with your own data 3")
     parser.add_argument("--mails", type=int, default=60, help="per user, with generated bulk")
     parser.add_argument("--files", default="40", help="number per user, or a folder of your own")
     parser.add_argument("--mbox", type=Path, action="append", default=[], metavar="PATH")
@@ -41,6 +41,9 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
         options.trees, options.files = [Path(options.files).expanduser()], "0"
     options.mbox = [path.expanduser() for path in options.mbox]
     options.maildir = [path.expanduser() for path in options.maildir]
+    if options.users is None:
+        own = [*options.mbox, *options.maildir, *options.trees]
+        options.users = max(3, len(own)) if own else 8
     for path in [*options.mbox, *options.maildir, *options.trees]:
         if not path.exists():
             print(f"make demo: {path} does not exist", file=sys.stderr)

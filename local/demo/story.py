@@ -59,8 +59,7 @@ def meet(story: Story) -> None:
         f"tenant [b]{story.tenant['displayName']}[/] ({story.tenant['domain']}): "
         f"{len(users)} licensed users, {mails:,} mails, {files:,} files"
     )
-    people = [user for user in users if user["id"] != story.tenant["admin"]["id"]] or users
-    story.victim = max(people, key=lambda u: min(u["counts"]["mails"], u["counts"]["files"]))
+    story.victim = max(users, key=lambda user: _worth(user, story.tenant["admin"]["id"]))
 
 
 def onboard(story: Story, sign_in: str) -> None:
@@ -282,6 +281,11 @@ async def _look(story: Story) -> tuple[dict[str, Fingerprint], dict[str, Fingerp
         async for _, folder in tenant.folders(story.victim["id"]):
             mails |= await tenant.mails(story.victim["id"], folder)
         return mails, await tenant.files(story.victim["driveId"])
+
+
+def _worth(user: Json, admin: str) -> tuple[int, bool]:
+    """Who has most to lose; of equals, not the administrator."""
+    return user["counts"]["mails"] + user["counts"]["files"], user["id"] != admin
 
 
 def _consent(story: Story, sign_in: Json) -> None:

@@ -45,7 +45,7 @@ async def begin(deps: "Deps", job: OnboardingJob) -> Answer:
         stage=Stage.AWAITING_SIGN_IN if run.stage is Stage.STARTED else run.stage,
     )
     years = run.plan.retention_years
-    kept = "without end" if years is None else f"{years} years"
+    kept = "without end" if years is None else f"{years} year{'s' if years > 1 else ''}"
     message = f"Stored in {run.plan.region}, kept {kept}."
     await move(deps, job, StepName.PLAN, StepState.SUCCEEDED, message)
     return Answer(outcome="done")

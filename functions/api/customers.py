@@ -79,12 +79,12 @@ async def create(
     body: CustomerInCreate,
     response: Response,
     request: Request,
-    caller: Annotated[Caller, Depends(requires("customers.write"))],
+    caller: Annotated[Caller, Depends(requires("customers.create"))],
 ) -> CustomerInResponse:
     """A new customer is `Pending` until its onboarding is finished."""
     customer = await service.create_customer(
         deps(),
-        caller,
+        caller.allow("customers.read"),  # with the customers it will see afterwards
         display_name=body.display_name,
         external_id=body.external_id,
         country=body.country,

@@ -7,14 +7,14 @@ once its permission is, so that no route can leave them out.
 from fastapi import Request
 
 from functions.api import exchange
-from shared.access.model import Caller
+from shared.access.model import Caller, Identity
 
 
-async def identified(request: Request, caller: Caller) -> None:
+async def identified(request: Request, identity: Identity) -> None:
     """The caller is known: count the request."""
-    request.state.caller = caller
-    exchange.of(request.scope).caller = caller
+    request.state.identity = identity
 
 
-async def admitted(request: Request) -> None:
+async def admitted(request: Request, caller: Caller) -> None:
     """The caller may do it: preconditions, idempotency, the line that announces a change."""
+    exchange.of(request.scope).caller = caller

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 
-from functions.api.security import PermissionMissing, requires
-from shared.access.model import Caller, Permission
+from functions.api.security import requires
+from shared.access.model import Caller
 from shared.bootstrap import Deps, deps
 from shared.kit import ids
 from shared.kit.errors import NotFound
@@ -39,16 +39,11 @@ async def _read(given: Deps, caller: Caller, operation_id: str) -> Operation:
         case ids.SESSION:
             from shared.protection.operation import session_operation
 
-            _require(caller, Permission.SESSIONS_READ)
-            return await session_operation(given, caller.scope, operation_id)
+            scope = caller.allow("sessions.read").scope
+            return await session_operation(given, scope, operation_id)
         case ids.RESTORE:
             from shared.restore.service import restore_operation
 
-            _require(caller, Permission.RESTORES_READ)
-            return await restore_operation(given, caller.scope, operation_id)
+            scope = caller.allow("restores.read").scope
+            return await restore_operation(given, scope, operation_id)
     raise NotFound(f"There is no operation with the id {operation_id[:64]!r}.")
-
-
-def _require(caller: Caller, needed: Permission) -> None:
-    if needed not in caller.permissions:
-        raise PermissionMissing(f"This needs the permission {needed.value}.")

@@ -19,6 +19,7 @@ from functions.binding import WITH_DURABLE, current_client
 from functions.starting import start
 from orchestrations.backup import instance_of
 from shared.access.model import Caller
+from shared.access.permissions import PermissionMissing
 from shared.bootstrap import deps
 from shared.kit.operations import Operation
 from shared.protection import queries, service
@@ -39,12 +40,22 @@ async def create(
     customer_id: str,
     body: PolicyInCreate,
     response: Response,
-    caller: Annotated[Caller, Depends(requires("policies.write"))],
+    caller: Annotated[Caller, Depends(requires("policies.create"))],
 ) -> PolicyOut:
-    """Enabled at once, with its next run set; the customer must be onboarded (BKP-04)."""
+    """Enabled at once, with its next run set; the customer must be onboarded (BKP-04).
+
+    A partner needs Advanced Backup Management for the second and every further one (BKP-05).
+    """
+    given, scope = deps(), caller.scope
+    if caller.grants is not None:
+        existing, _ = await queries.list_policies(
+            given, scope, customer_id=customer_id, after="", limit=1
+        )
+        if existing and not caller.allow("policies.add").scope.covers(customer_id):
+            raise PermissionMissing("For this customer you may create the first policy only.")
     policy = await service.create_policy(
-        deps(),
-        caller.scope,
+        given,
+        scope,
         customer_id,
         name=body.name,
         backup_type=body.backup_type,

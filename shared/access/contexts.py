@@ -19,6 +19,8 @@ ManagementMode = Literal["Partner", "Customer"]
 # What stays open when the customer manages itself: licensing and who it is (CUS-22).
 OPEN_WHEN_CLOSED = frozenset(
     {"customers.read", "licences.read", "licences.write", "usage.read", "usage.submit"}
+    # What the partner did is its own to read; a context looks at the door itself.
+    | {"audit.read", "contexts.open"}
 )
 
 
@@ -169,7 +171,7 @@ def customer_permissions(flags: Flags, *, is_admin: bool) -> frozenset[str]:
         "SelfRestore": flags.self_service,
     }
     enabled = {code for code, is_on in by_flag.items() if is_on}
-    return frozenset({MONITORING, "RestoreData"} | enabled)
+    return frozenset({MONITORING, "RestoreData", "ManageOrganisation"} | enabled)
 
 
 def check_customer_right(flags: Flags, right: str, *, is_admin: bool = True) -> None:

@@ -156,6 +156,12 @@ _LIST = (
         _CUSTOMER,
     ),
     Permission(
+        "ManageOrganisation",
+        "Manage the Organisation",
+        "As the customer: see and add admin users, limit addresses, admit the partner or not.",
+        _CUSTOMER,
+    ),
+    Permission(
         "SelfRestore",
         "Restore Own Data",
         "As a user of the tenant: restore one's own mailbox and OneDrive.",
@@ -203,12 +209,17 @@ SERVICES, LICENCES = "services", "licences"
 _USERS = _right("UserManagement", "SiteSettings")
 
 RIGHTS: dict[str, Right] = {
+    "me.read": _right(),
     "customers.read": _right(MONITORING),
     "customers.write": _right("CustomerManagement"),
     "customers.create": _right("CustomerCreation"),
+    "organisation.read": _right("CustomerManagement"),
+    "organisation.write": _right("CustomerManagement"),
     "onboarding.manage": _right("CustomerManagement"),
     "policies.read": _right(MONITORING),
+    "policies.create": _right("BackupManagement"),
     "policies.write": _right("BackupManagement"),
+    "policies.delete": _right("BackupManagement"),
     "policies.add": _right("BackupManagement", "AdvancedBackupManagement"),
     "sessions.read": _right(MONITORING),
     "sessions.start": _right("BackupManagement"),
@@ -239,7 +250,10 @@ RIGHTS: dict[str, Right] = {
 """What each right asks of a partner's user, application or key."""
 
 CUSTOMER_RIGHTS: dict[str, Right] = {
+    "me.read": _right(),
     "customers.read": _right(MONITORING),
+    "organisation.read": _right("ManageOrganisation"),
+    "organisation.write": _right("ManageOrganisation"),
     "policies.read": _right(MONITORING),
     "policies.create": _right("CreateDeletePolicies"),
     "policies.delete": _right("CreateDeletePolicies"),

@@ -120,6 +120,33 @@ class ApiKey(_Stored):
         return Restriction(self.is_restricted, self.ranges)
 
 
+class Network(BaseModel):
+    """From which addresses somebody is admitted: a switch and its ranges (CUS-46, CUS-47)."""
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    is_on: bool = False
+    ranges: tuple[Range, ...] = ()
+
+    def restriction(self) -> Restriction:
+        """As a rule that is asked for an address."""
+        return Restriction(self.is_on, self.ranges)
+
+
+class PartnerProfile(_Stored):
+    """What a partner says of itself: its name, and where its people call from (SET-01)."""
+
+    display_name: str = ""
+    network: Network = Network()
+    etag: str = Field(default_factory=new_id)
+
+
+class ClosedDoor(_Stored):
+    """A customer who does not admit the partner (CUS-22): kept with the grants, asked for free."""
+
+    customer_id: str
+
+
 class ActiveContext(_Stored):
     """The one customer a user acts for at this moment (CUS-27, ACC-08)."""
 

@@ -1,9 +1,9 @@
-"""Rows of users, roles, groups, clients, keys and contexts in the table "Access".
+"""Rows of users, roles, groups, clients, keys, contexts and closed doors in the table "Access".
 
-Partition partner; keys `user~`, `role~`, `group~`, `apiclient~`, `key~`, `context~` and one
-`stamp`. Every write commits together with the stamp under the stamp's ETag, so decisions about
-the whole (unique names, last administrator) cannot be overtaken, and a cache is valid while the
-stamp has not changed.
+Partition partner; keys `user~`, `role~`, `group~`, `apiclient~`, `key~`, `context~`, `closed~`,
+one `profile~partner` and one `stamp`. Every write commits together with the stamp under the
+stamp's ETag, so decisions about the whole (unique names, last administrator) cannot be overtaken,
+and a cache is valid while the stamp has not changed.
 """
 
 import asyncio
@@ -18,7 +18,9 @@ from shared.access.role_model import (
     ActiveContext,
     ApiClient,
     ApiKey,
+    ClosedDoor,
     CustomerGroup,
+    PartnerProfile,
     Role,
     User,
 )
@@ -35,7 +37,9 @@ CUSTOMERS_PER_VALUE = 1000
 ATTEMPTS = 12
 LONGEST_PAUSE_SECONDS = 0.2
 
-type Entity = User | Role | CustomerGroup | ApiClient | ApiKey | ActiveContext
+type Entity = (
+    User | Role | CustomerGroup | ApiClient | ApiKey | ActiveContext | ClosedDoor | PartnerProfile
+)
 type Change = tuple[str, Row]
 
 
@@ -57,6 +61,9 @@ class State:
     keys: dict[str, ApiKey] = field(default_factory=dict)
     contexts: dict[str, ActiveContext] = field(default_factory=dict)
     """By user id: one per user."""
+    closed: dict[str, ClosedDoor] = field(default_factory=dict)
+    """By customer id."""
+    profile: PartnerProfile = field(default_factory=lambda: PartnerProfile(etag=""))
 
     @property
     def version(self) -> str:
@@ -90,6 +97,10 @@ async def load(table: Table, scope: Scope) -> State:
                 state.keys[key] = _read(ApiKey, row)
             case "context":
                 state.contexts[key] = _read(ActiveContext, row)
+            case "closed":
+                state.closed[key] = _read(ClosedDoor, row)
+            case "profile":
+                state.profile = _read(PartnerProfile, row)
             case _:  # rows of the partner itself
                 continue
     return state
@@ -159,6 +170,10 @@ def _key(entity: Entity) -> str:
             return f"key~{entity.key_id}"
         case ActiveContext():
             return f"context~{entity.user_id}"
+        case ClosedDoor():
+            return f"closed~{entity.customer_id}"
+        case PartnerProfile():
+            return "profile~partner"
 
 
 def _row(scope: Scope, entity: Entity) -> Row:

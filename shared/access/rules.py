@@ -1,20 +1,25 @@
-"""Pure decisions of access: what a role permits, who a token's claims describe."""
+"""Pure decisions of access: who a token's claims describe, what app roles admit."""
 
 from typing import Any, Literal
 
-from shared.access.model import Partner, Permission, Principal
+from shared.access.model import Principal
+from shared.access.permissions import CUSTOMER_RIGHTS, RIGHTS
 from shared.kit.errors import Forbidden, Unauthorized
 
 DELEGATED_SCOPE = "access_as_user"
 
-_READ = frozenset(permission for permission in Permission if permission.value.endswith(".read"))
-# The app roles of the Partner API registration (marketplace-auth.md 3.2).
-ROLES: dict[str, frozenset[Permission]] = {
-    "Partner.Admin": frozenset(Permission),
-    "Partner.Operator": frozenset(Permission) - {Permission.RESTORES_START},
+_ALL = frozenset(RIGHTS) | frozenset(CUSTOMER_RIGHTS)
+_READ = frozenset(right for right in _ALL if right.endswith(".read"))
+# The app roles of the Partner API registration (marketplace-auth.md 3.2). They admit, they do not
+# give: a right needs a grant of ours and an app role that admits it.
+ROLES: dict[str, frozenset[str]] = {
+    "Partner.Admin": _ALL,
+    "Partner.Operator": _ALL - {"restores.start", "mails.preview"},
     "Partner.Reader": _READ,
-    "Partner.Restore": _READ | {Permission.RESTORES_START},
-    "Partner.Billing": frozenset({Permission.CUSTOMERS_READ}),
+    "Partner.Restore": _READ | {"restores.start", "mails.preview", "contexts.open"},
+    "Partner.Billing": frozenset(
+        {"me.read", "customers.read", "licences.read", "usage.read", "usage.submit"}
+    ),
 }
 
 
@@ -25,15 +30,9 @@ class TokenInvalid(Unauthorized):
 
 
 class PartnerUnknown(Forbidden):
-    """A good token of a tenant that is no partner of ours."""
+    """A good token of a tenant that is neither a partner of ours nor a partner's customer."""
 
     code, title = "PARTNER_UNKNOWN", "Your tenant is not registered as a partner"
-
-
-class ClientNotRegistered(Forbidden):
-    """A good token of an application the partner has not registered."""
-
-    code, title = "CLIENT_NOT_REGISTERED", "This application is not registered"
 
 
 class RoleMissing(Forbidden):
@@ -42,45 +41,56 @@ class RoleMissing(Forbidden):
     code, title = "ROLE_MISSING", "The token carries none of our roles"
 
 
-def permissions(roles: frozenset[str]) -> frozenset[Permission]:
-    """The union of what the roles permit; an unknown role permits nothing."""
-    return frozenset[Permission]().union(*(ROLES.get(role, frozenset()) for role in roles))
+def ceiling(roles: frozenset[str]) -> frozenset[str]:
+    """The rights that any of the app roles admits; an unknown role admits nothing."""
+    return frozenset[str]().union(*(ROLES.get(role, frozenset()) for role in roles))
 
 
-def decide_principal(claims: dict[str, Any], partner: Partner) -> Principal:
-    """Who the validated claims describe within this partner (marketplace-auth.md 3.1, rules 6, 7).
+def decide_principal(claims: dict[str, Any], partner_id: str) -> Principal:
+    """Who of a partner's tenant the claims describe (marketplace-auth.md 3.1, rules 6 and 7).
 
-    Raises `ClientNotRegistered`, `RoleMissing` or `TokenInvalid`.
+    Raises `RoleMissing` or `TokenInvalid`. Whether the application or user is known is not
+    decided here.
     """
     roles = frozenset(claims.get("roles") or ()) & ROLES.keys()
     if not roles:
         raise RoleMissing(f"The token needs one of the app roles {', '.join(sorted(ROLES))}.")
     kind: Literal["user", "application"] = "application"
     if claims.get("idtyp") == "app":
-        _require_registered_client(claims, partner)
-    elif DELEGATED_SCOPE in str(claims.get("scp", "")).split():
-        kind = "user"
+        # azpacr says how the client proved itself: 0 is a public client, which proves nothing.
+        if str(claims.get("azpacr", "0")) not in {"1", "2"}:
+            raise TokenInvalid("An application has to sign in with a secret or a certificate.")
     else:
-        raise RoleMissing(
-            f"The token is neither an application's (idtyp app) nor has it the scope "
-            f"{DELEGATED_SCOPE}."
-        )
-    subject = claims.get("oid")
-    if not isinstance(subject, str) or not subject:
-        raise TokenInvalid("The token names no object id (oid).")
+        require_delegated(claims)
+        kind = "user"
     return Principal(
-        partner_id=partner.partner_id,
-        tenant_id=partner.tenant_id,
-        subject=subject,
+        partner_id=partner_id,
+        tenant_id=claims["tid"],
+        subject=subject_of(claims),
         kind=kind,
         roles=roles,
-        name=str(claims.get("name") or claims.get("azp") or subject),
+        name=str(claims.get("name") or claims.get("azp") or ""),
+        client_id=str(claims.get("azp") or ""),
     )
 
 
-def _require_registered_client(claims: dict[str, Any], partner: Partner) -> None:
-    if claims.get("azp") not in partner.clients:
-        raise ClientNotRegistered("Register this application's client id for your partner first.")
-    # azpacr says how the client proved itself: 0 is a public client, which proves nothing.
-    if str(claims.get("azpacr", "0")) not in {"1", "2"}:
-        raise TokenInvalid("An application has to sign in with a secret or a certificate.")
+def require_delegated(claims: dict[str, Any]) -> None:
+    """`RoleMissing` (403) unless the token is a user's, with our scope."""
+    if claims.get("idtyp") == "app" or DELEGATED_SCOPE not in str(claims.get("scp", "")).split():
+        raise RoleMissing(
+            f"The token is neither a registered application's (idtyp app) nor has it the scope "
+            f"{DELEGATED_SCOPE}."
+        )
+
+
+def subject_of(claims: dict[str, Any]) -> str:
+    """The object id: with the tenant the only name of a person that cannot be taken over."""
+    subject = claims.get("oid")
+    if not isinstance(subject, str) or not subject:
+        raise TokenInvalid("The token names no object id (oid).")
+    return subject
+
+
+def sign_in_name(claims: dict[str, Any]) -> str:
+    """The name a user signs in with: believed once, to tie an added user to an object id."""
+    return str(claims.get("preferred_username") or claims.get("upn") or "").lower()

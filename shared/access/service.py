@@ -1,24 +1,20 @@
-"""Use cases of access: who does a token belong to, register a partner."""
+"""Use cases of access: who presents these credentials, register a partner."""
 
 import functools
-import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from shared.access import repository, rules
-from shared.access.model import Caller, Client, Partner, Scope
-from shared.kit.ids import new_id
+from shared.access import api_keys, rules
+from shared.access.grants import Known, UserUnknown
+from shared.access.identity import PartnerIdentity
+from shared.access.ip_ranges import Address
+from shared.access.model import Admin, Client, Partner, Principal, Scope
+from shared.access.role_model import Grants, User
 
 if TYPE_CHECKING:
     from shared.access.tokens import TokenValidator
     from shared.bootstrap import Deps
-
-# A removed client or partner is locked out after this time at the latest.
-GRANTS_LIFE_SECONDS = 30.0
-# Strangers with good tokens of their own tenants must not grow the cache without end.
-_MOST_PARTNERS = 10_000
-
-_partners: dict[tuple[int, str], tuple[float, Partner | None]] = {}
 
 
 @functools.cache
@@ -28,24 +24,51 @@ def _validator(authority: str, audience: str) -> "TokenValidator":
     return TokenValidator(authority, audience)
 
 
-async def authenticate(deps: "Deps", token: str) -> Caller:
-    """The caller behind a bearer token, with permissions and scope.
+async def read_token(deps: "Deps", token: str) -> dict[str, Any]:
+    """The claims of a good access token; `TokenInvalid` (401)."""
+    return await _validator(deps.settings.authority, deps.settings.api_client_id).validate(token)
 
-    Raises `TokenInvalid` (401), `PartnerUnknown`, `ClientNotRegistered` or `RoleMissing` (403).
+
+async def identify_partner(
+    deps: "Deps", claims: dict[str, Any], address: Address | None
+) -> PartnerIdentity | None:
+    """The partner's caller behind a token's claims; None when the tenant is no partner's.
+
+    Raises `RoleMissing`, `UserUnknown`, `ClientUnknown`, `AddressNotAllowed` (403) or
+    `TokenInvalid` (401). Costs one table read.
     """
-    validator = _validator(deps.settings.authority, deps.settings.api_client_id)
-    claims = await validator.validate(token)
-    partner = await _partner_of(deps, claims["tid"])
-    if partner is None:
-        raise rules.PartnerUnknown("Ask us to register your tenant as a partner.")
-    principal = rules.decide_principal(claims, partner)
-    client = partner.clients.get(claims.get("azp", ""))
-    limited = client.customers if client and principal.kind == "application" else None
-    return Caller(
-        principal=principal,
-        scope=Scope(partner.partner_id, limited),
-        permissions=rules.permissions(principal.roles),
+    partner_id = await deps.partners.of_tenant(claims["tid"])
+    if partner_id is None:
+        return None
+    principal = rules.decide_principal(claims, partner_id)
+    known = await deps.grants.known(Scope(partner_id))
+    if principal.kind == "application":
+        client, grants = known.client(principal.client_id, address)
+        principal = replace(principal, name=client.name)
+    else:
+        known, user, grants = await _user(deps, known, principal, claims)
+        name = f"{user.first_name} {user.last_name}".strip()
+        principal = replace(principal, user_id=user.user_id, email=user.email, name=name)
+    known.check_address(address)
+    return PartnerIdentity(principal, grants, rules.ceiling(principal.roles), known.closed)
+
+
+async def identify_key(deps: "Deps", text: str, address: Address | None) -> PartnerIdentity:
+    """The API key behind its text; `KeyInvalid` (401), `AddressNotAllowed` (403)."""
+    given = api_keys.parse(text)
+    known = await deps.grants.known(Scope(given.partner_id))
+    key, grants = known.key(given, deps.clock.now(), address)
+    known.check_address(address)
+    principal = Principal(
+        partner_id=given.partner_id,
+        tenant_id="",
+        subject=key.key_id,
+        kind="key",
+        roles=frozenset(),
+        name=key.name,
+        client_id=key.key_id,
     )
+    return PartnerIdentity(principal, grants, None, known.closed)
 
 
 async def register_partner(
@@ -53,30 +76,22 @@ async def register_partner(
     tenant_id: str,
     name: str,
     clients: Iterable[Client | str] = (),
+    admins: Iterable[Admin] = (),
 ) -> Partner:
-    """Register the tenant as a partner, or add clients to the one it is; may be repeated."""
-    known = await repository.find_by_tenant(deps.tables, tenant_id)
-    added = [Client(client) if isinstance(client, str) else client for client in clients]
-    partner = Partner(
-        partner_id=known.partner_id if known else new_id(),
-        tenant_id=tenant_id.lower(),
-        name=name,
-        created_at=known.created_at if known else deps.clock.now(),
-        clients=(known.clients if known else {}) | {client.client_id: client for client in added},
-    )
-    await repository.save(deps.tables, partner)
-    _partners.clear()
-    return partner
+    """Register the tenant as a partner, or add to the one it is; may be repeated."""
+    return await deps.partners.register(tenant_id, name, clients, admins)
 
 
-async def _partner_of(deps: "Deps", tenant_id: str) -> Partner | None:
-    """The partner of a home tenant, remembered for `GRANTS_LIFE_SECONDS`."""
-    key = (id(deps.tables), tenant_id)
-    remembered = _partners.get(key)
-    if remembered and remembered[0] > time.monotonic():
-        return remembered[1]
-    partner = await repository.find_by_tenant(deps.tables, tenant_id)
-    if len(_partners) >= _MOST_PARTNERS:
-        _partners.clear()
-    _partners[key] = (time.monotonic() + GRANTS_LIFE_SECONDS, partner)
-    return partner
+async def _user(
+    deps: "Deps", known: Known, principal: Principal, claims: dict[str, Any]
+) -> tuple[Known, User, Grants]:
+    """The partner's user; on the first sign-in tied to the object id by the name they use."""
+    tenant_id, object_id = principal.tenant_id, principal.subject
+    try:
+        return known, *known.user(tenant_id, object_id)
+    except UserUnknown:
+        scope = Scope(principal.partner_id)
+        if not await deps.users.bind(scope, tenant_id, object_id, rules.sign_in_name(claims)):
+            raise
+    known = await deps.grants.known(scope)
+    return known, *known.user(tenant_id, object_id)

@@ -6,6 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.access.contexts import Door, Flags, ManagementMode
+from shared.access.role_model import Network
+
 
 class CustomerState(StrEnum):
     """States of features.md 24.2 that this version uses."""
@@ -46,6 +49,22 @@ class AppBinding(BaseModel):
     shard: int = 0
 
 
+class AdminUser(BaseModel):
+    """An admin user of the customer (CUS-50): known by e-mail, after the first sign-in by id."""
+
+    model_config = ConfigDict(frozen=True)
+
+    admin_id: str
+    email: str
+    first_name: str = ""
+    last_name: str = ""
+    origin: Literal["primary", "provider", "customer"] = "provider"
+    object_id: str | None = None
+    """Object id in the customer's tenant."""
+    added_at: datetime
+    added_by: str = ""
+
+
 class Customer(BaseModel):
     """One customer of one partner; a change is saved with the ETag it was read with."""
 
@@ -59,7 +78,14 @@ class Customer(BaseModel):
     external_id: str | None = None
     country: str | None = None
     tags: list[str] = []
-    management_mode: Literal["Partner", "Customer"] = "Partner"
+    management_mode: ManagementMode = "Partner"
+    partner_access: bool = True
+    """Whether the customer admits its partner; never under its own management (AMB-37)."""
+    flags: Flags = Flags()
+    """What the provider has enabled for the customer (CUS-39 to CUS-44)."""
+    admins: list[AdminUser] = []
+    network: Network = Network()
+    """Addresses the customer's portal admits; ranges of both origins united (CUS-48)."""
     tenant_id: str | None = None
     domain: str | None = None
     region: str | None = None
@@ -78,3 +104,18 @@ class Customer(BaseModel):
     updated_by: str = ""
     etag: str = Field(default="", exclude=True)
     """ETag of the stored row; empty before the first write."""
+
+    @property
+    def is_onboarded(self) -> bool:
+        """Whether its own people may enter (CUS-53)."""
+        return self.state is CustomerState.ACTIVE
+
+    def door(self) -> Door:
+        """What decides who of the partner may enter."""
+        return Door(
+            customer_id=self.customer_id,
+            management_mode=self.management_mode,
+            partner_access=self.partner_access,
+            is_onboarded=self.is_onboarded,
+            admins=frozenset(admin.email for admin in self.admins),
+        )

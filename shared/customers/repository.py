@@ -71,6 +71,12 @@ async def claim_tenant(tables: Tables, scope: Scope, customer: Customer, tenant_
         await require_unclaimed(tables, scope, customer, tenant_id)
 
 
+async def find_owner(tables: Tables, tenant_id: str) -> tuple[str, str] | None:
+    """Partner and customer id of a claimed tenant: where a user of the tenant belongs."""
+    row = await tables[TABLE].find(_guard(tenant_id), GUARD_KEY)
+    return (row.values["partner_id"], row.values["customer_id"]) if row else None
+
+
 async def require_unclaimed(
     tables: Tables, scope: Scope, customer: Customer, tenant_id: str
 ) -> None:

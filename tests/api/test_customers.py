@@ -84,5 +84,6 @@ async def test_pages_follow_next_link_to_the_end(
 async def test_who_am_i(partner: httpx.AsyncClient) -> None:
     me = (await partner.get("/api/v1/partners/me")).json()
     assert me["tenantId"] == PARTNER_TENANT
-    assert "customers.write" in me["permissions"]
+    assert "CustomerManagement" in me["permissions"]
+    assert "customers.write" in me["rights"]
     assert me["customerIds"] is None

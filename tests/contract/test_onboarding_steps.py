@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from local.azurite import Azurite
-from shared.access.model import Caller, Permission, Principal, Scope
+from shared.access.model import Caller, Principal, Scope
 from shared.bootstrap import Deps, prepare
 from shared.consent import repository as consents
 from shared.consent import rules as consent_rules
@@ -59,7 +59,7 @@ class Case:
         self.deps, self.tokens = deps, tokens
         self.scope = Scope(new_id())
         who = Principal(self.scope.partner_id, "t", "me", "application", frozenset())
-        self.caller = Caller(who, self.scope, frozenset(Permission))
+        self.caller = Caller(who, self.scope, frozenset())
         self.customer_id = self.run_id = ""
 
     async def start(self) -> OnboardingJob:

@@ -1,12 +1,11 @@
 """Backups from end to end: sessions, what is read back, increments against the truth, the clock."""
 
 import hashlib
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime
 
-import httpx
 import pytest
 
+from tests.e2e.clock import make_due, tick
 from tests.e2e.scene import Customer, Json, Scene, hex_of, refused
 
 
@@ -221,29 +220,3 @@ def test_bkp_07_the_clock_starts_what_is_due_and_only_once(
 def drive_folders(customer: Customer) -> int:
     """How many folders the drives have."""
     return sum(len(customer.truth(user)["driveFolders"]) for user in customer.people)
-
-
-def tick(scene: Scene) -> None:
-    """Fire the scheduler's timer by hand, as the Functions tools do."""
-    address = f"{scene.stack.urls.api}/admin/functions/start_due_backups"
-    assert httpx.post(address, json={"input": ""}).status_code == 202
-
-
-def make_due(scene: Scene, customer: Customer) -> None:
-    """Nobody waits for the policy's hour: its next run was a minute ago."""
-
-    async def move(deps: Any) -> None:
-        from shared.access.model import Scope
-        from shared.protection import repository
-
-        at = deps.clock.now() - timedelta(minutes=1)
-        partner = Scope(customer.partner.get("/partners/me")["partnerId"])
-        policy = await repository.change_policy(
-            deps.tables,
-            partner,
-            customer.policy,
-            lambda found: found.model_copy(update={"next_run_at": at}),
-        )
-        await repository.put_due(deps.tables, policy)
-
-    scene.with_storage(move)

@@ -8,6 +8,8 @@ from fastapi.params import Query
 from fastapi.routing import APIRoute
 
 from functions.api import ROUTERS, problems
+from functions.api.edge import Edge
+from functions.api.versions import known_version
 from functions.binding import DURABLE
 from functions.webhooks import ROUTERS as WEBHOOKS
 from shared.kit.errors import Invalid
@@ -32,7 +34,7 @@ def build() -> FastAPI:
         openapi_url=None,  # served by a route of our own, so that it becomes a function as well
         docs_url=None,
         redoc_url=None,
-        dependencies=[Depends(known_query)],
+        dependencies=[Depends(known_query), Depends(known_version)],
         responses={
             "4XX": {"description": "Refused", **_problem()},
             "5XX": {"description": "Failed on our side", **_problem()},
@@ -40,6 +42,7 @@ def build() -> FastAPI:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     problems.install(api)
+    api.add_middleware(Edge)
     for router in (*ROUTERS, *WEBHOOKS):
         api.include_router(router, prefix=PREFIX)
     return api

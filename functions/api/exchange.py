@@ -10,8 +10,8 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 if TYPE_CHECKING:
-    from shared.access.model import Caller
-    from shared.audit.service import Intent
+    from shared.access.model import Caller, Principal
+    from shared.audit.model import Intent
     from shared.kit.idempotency import Claim
     from shared.kit.ratelimits import Verdict
     from shared.kit.watch import Watch
@@ -32,7 +32,10 @@ class Exchange:
     trace_id: str
     """The caller's W3C trace id, or a new one."""
     body: bytes = b""
+    principal: "Principal | None" = None
+    """Who has signed in; None while nobody has, or nobody we know."""
     caller: "Caller | None" = None
+    """The same with its right for this route."""
     verdict: "Verdict | None" = None
     claim: "Claim | None" = None
     """Held while a request with an Idempotency-Key runs."""

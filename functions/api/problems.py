@@ -1,8 +1,6 @@
 """Every refusal leaves as a problem document (RFC 9457) with a stable code."""
 
 import logging
-import re
-import uuid
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -12,15 +10,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import Field
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Receive, Scope, Send
 
+from functions.api import exchange
 from shared.kit.api_model import ApiModel
 from shared.kit.errors import HoldfastError, Invalid
 
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 # pydantic's kinds of error that callers are told in our words.
 _WORDS = {
     "extra_forbidden": "This member is unknown here.",
@@ -50,12 +47,7 @@ class Problem(ApiModel):
 
 def trace_id(request: Request) -> str:
     """The caller's W3C trace id, or a new one: the same for the whole request."""
-    known: str | None = getattr(request.state, "trace_id", None)
-    if known is None:
-        match = _TRACEPARENT.fullmatch(request.headers.get("traceparent", ""))
-        known = match[1] if match else uuid.uuid4().hex
-        request.state.trace_id = known
-    return known
+    return exchange.of(request.scope).trace_id
 
 
 def answer(
@@ -131,6 +123,9 @@ def install(api: FastAPI) -> None:
         assert isinstance(error, HoldfastError)
         if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             log.error("%s %s: %s", trace_id(request), error.code, error.detail, exc_info=error)
+        # Refused while signing in, but known: the trail of their partner tells of it.
+        known = exchange.of(request.scope)
+        known.principal = known.principal or getattr(error, "principal", None)
         return answer(request, error)
 
     async def wrong_fields(request: Request, error: Exception) -> JSONResponse:
@@ -144,30 +139,6 @@ def install(api: FastAPI) -> None:
     api.add_exception_handler(HoldfastError, refused)
     api.add_exception_handler(RequestValidationError, wrong_fields)
     api.add_exception_handler(HTTPException, http)
-    api.add_middleware(_NothingEscapes)
-
-
-class _NothingEscapes:
-    """Turns an exception nobody expected into a problem document.
-
-    Starlette's own last handler raises again after answering; the Functions worker would then
-    drop the answer and send an empty 500 (functions-facts.md 2.3).
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        try:
-            await self._app(scope, receive, send)
-        except Exception:  # the last net: logged with its trace, answered as a problem
-            request = Request(scope)
-            log.exception("%s unexpected", trace_id(request))
-            refused = HoldfastError("Name this traceId to support; nothing here is your fault.")
-            await answer(request, refused)(scope, receive, send)
 
 
 def _of_status(error: HTTPException) -> HoldfastError:

@@ -1,0 +1,106 @@
+"""`make demo`: the whole story in a small world, interrupted and from start to end."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+SMALL = ("--users", "3", "--mails", "12", "--files", "8")
+GONE_SECONDS = 30
+
+
+def left(mark: str) -> list[str]:
+    """Processes that carry the mark of one run in their environment."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (entry / "environ").read_bytes()
+            command = (entry / "cmdline").read_text(errors="replace")
+            state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+        if mark.encode() in environment and state != "Z":
+            found.append(f"{entry.name}: {command[:200]}")
+    return found
+
+
+def wait_until_nothing_is_left(mark: str) -> None:
+    limit = time.monotonic() + GONE_SECONDS
+    while still := left(mark):
+        assert time.monotonic() < limit, f"left behind: {still}"
+        time.sleep(0.05)
+
+
+class Demo:
+    """One run of the demo, and everything it starts, found by a mark of its own."""
+
+    def __init__(self, *options: str) -> None:
+        self.mark = f"demo-test-{uuid.uuid4().hex}"
+        self.said = ""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "local.demo", *SMALL, *options],
+            cwd=PROJECT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", "DEMO_TEST": self.mark},
+            start_new_session=True,
+        )
+
+    def until(self, words: str) -> None:
+        """Read on until the demo says something."""
+        while words not in self.said:
+            line = self.process.stdout.readline()
+            assert line, self.said
+            self.said += line
+
+    def rest(self) -> int:
+        """Read to the end; the exit code."""
+        self.said += self.process.stdout.read()
+        return self.process.wait()
+
+
+@pytest.fixture
+def demos() -> Iterator[list[Demo]]:
+    """Whatever a failed test leaves running is ended."""
+    started: list[Demo] = []
+    yield started
+    for demo in started:
+        demo.process.send_signal(signal.SIGINT)
+        demo.process.communicate()
+
+
+@pytest.mark.parametrize("chapter", ["0  ", "3  "], ids=["while starting", "in the first backup"])
+def test_ctrl_c_leaves_nothing_behind(demos: list[Demo], chapter: str) -> None:
+    demo = Demo()
+    demos.append(demo)
+    demo.until(chapter)
+    demo.process.send_signal(signal.SIGINT)
+    assert demo.rest() == 130, demo.said
+    assert demo.said.rstrip().endswith("Interrupted; everything has been ended.")
+    assert "Traceback" not in demo.said
+    wait_until_nothing_is_left(demo.mark)
+
+
+def test_after_a_kill_the_demo_runs_again_to_its_end(demos: list[Demo]) -> None:
+    killed = Demo()
+    demos.append(killed)
+    killed.until("3  ")
+    killed.process.kill()
+    killed.rest()
+    wait_until_nothing_is_left(killed.mark)
+
+    demo = Demo()
+    demos.append(demo)
+    assert demo.rest() == 0, demo.said
+    assert "All as said" in demo.said
+    assert "0 inside a Retry-After window" in demo.said
+    assert "root hash" in demo.said
+    wait_until_nothing_is_left(demo.mark)

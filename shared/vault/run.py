@@ -70,8 +70,10 @@ class Run:
 
     def __init__(
         self, store: BlobStore, control: BlobStore, keys: ObjectKeys, tenant: TenantKeys,
-        ref: ObjectRef, run_id: str,
+        ref: ObjectRef, run_id: str, files: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
+        """`files`: name -> hex SHA-256 of repository file and key blobs, repeated in the head."""
+        self.files = dict(files or {})
         self.store, self.control, self.keys, self.ref, self.id = store, control, keys, ref, run_id
         self.ops, self.epoch = tenant.ops, tenant.epoch
         self.parent: SnapshotHead | None = None

@@ -183,6 +183,7 @@ def _head(
             "throttled": graph.throttled,
             "waited_s": graph.waited_s,
         },
+        "files": run.files,
         "chunker": parameters()["id"],
         "writer": WRITER,
     }

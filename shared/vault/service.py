@@ -8,7 +8,7 @@ from shared.kit.blobs import BlobMissing, BlobStore
 from shared.vault.chunker import check_golden, parameters
 from shared.vault.errors import UnknownRepository, UnknownSnapshot, located
 from shared.vault.format import names, repofile
-from shared.vault.format.primitives import hex16
+from shared.vault.format.primitives import hex16, sha
 from shared.vault.keyring import KeyRing, put_once
 from shared.vault.keystore import KeyStore
 from shared.vault.model import ObjectRef, SnapshotHead
@@ -76,7 +76,9 @@ async def open_repository(
         document = repofile.read(blob)
     if document["repo"] != repo_id:
         raise UnknownRepository(f"the container holds another repository than {repo_id}")
-    return Vault(vault, control, KeyRing(vault, keys, repo_id, known=known_keys), document)
+    ring = KeyRing(vault, keys, repo_id, known=known_keys)
+    ring.digests[names.REPOSITORY] = sha(blob).hex()
+    return Vault(vault, control, ring, document)
 
 
 class Vault:
@@ -95,7 +97,7 @@ class Vault:
     @property
     def key_digests(self) -> dict[str, str]:
         """Name -> hex SHA-256 of the key blobs seen: for the control plane to record (V8)."""
-        return dict(self._ring.digests)
+        return {n: digest for n, digest in self._ring.digests.items() if n != names.REPOSITORY}
 
     def object(self, ref: ObjectRef) -> "ObjectHandle":
         """A handle on one protected object."""
@@ -111,7 +113,10 @@ class Vault:
         oid = await self.oid(ref)
         keys = await self._ring.object(oid, create=True)
         tenant = await self._ring.tenant(1)
-        run = Run(self._store, self._control, keys, tenant, ref, run_id)
+        digests = self._ring.digests
+        used = (names.REPOSITORY, names.tenant_key(tenant.epoch), names.object_key(oid))
+        files = {name: digests[name] for name in used if name in digests}
+        run = Run(self._store, self._control, keys, tenant, ref, run_id, files)
         return await run.open()
 
     async def head(self, ref: ObjectRef) -> SnapshotHead | None:

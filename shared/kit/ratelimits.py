@@ -18,8 +18,9 @@ from shared.kit.tables import LostRace, Row, RowExists, Table
 
 _log = logging.getLogger(__name__)
 
-# A block is this part of the quota: at most so much lies unused in an idle worker.
-BLOCKS_PER_WINDOW = 10
+# A block is this part of the quota: at most so much lies unused in an idle worker, and with more
+# workers than blocks some callers would be refused before the quota is used up.
+BLOCKS_PER_WINDOW = 40
 ATTEMPTS = 4
 # Callers remembered per worker; the least recently seen one is forgotten.
 MAX_CALLERS = 10_000

@@ -52,7 +52,9 @@ def entra() -> Iterator[Entra]:
 
 
 @pytest.fixture
-async def deps(azurite: Azurite, entra: Entra) -> AsyncIterator[Deps]:
+async def deps(
+    azurite: Azurite, entra: Entra, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Deps]:
     """Collaborators of this test's event loop, over storage that the session shares."""
     given = Deps(
         Settings(
@@ -62,6 +64,8 @@ async def deps(azurite: Azurite, entra: Entra) -> AsyncIterator[Deps]:
             reader_client_id="reader",
             restorer_client_id="restorer",
             public_url="http://holdfast.test",
+            key_store=f"file:{tmp_path_factory.getbasetemp() / 'keys'}",
+            rate_quota=1_000_000,
         )
     )
     bootstrap.use(given)

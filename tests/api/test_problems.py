@@ -8,6 +8,7 @@ import pytest
 from fastapi import FastAPI
 
 from functions.api import problems
+from functions.api.edge import Edge
 from shared.bootstrap import Deps
 from tests.api.conftest import check_problem
 
@@ -125,6 +126,7 @@ async def test_trace_of_the_caller_is_kept(anonymous: httpx.AsyncClient) -> None
 async def test_an_unexpected_fault_leaves_as_a_problem_and_tells_nothing(deps: Deps) -> None:
     api = FastAPI()
     problems.install(api)
+    api.add_middleware(Edge)
 
     @api.get("/broken")
     async def broken() -> None:

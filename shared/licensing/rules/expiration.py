@@ -67,8 +67,13 @@ def check_day(chosen: date, pool: Pool, *, commitment_ends: date, day: date) -> 
         )
 
 
-def check_commitment_over(sub: Subscription, pool: Pool | None, day: date, rule: str) -> None:
-    """`MinimumTerm` (409) inside the commitment; says from when (LIC-14, LIC-17, LIC-23)."""
+def check_commitment_over(
+    sub: Subscription, pool: Pool | None, day: date, rule: str, *, anew: bool = False
+) -> None:
+    """`MinimumTerm` (409) inside the commitment; says from when (LIC-14, LIC-17, LIC-23).
+
+    When the pool ends first there is no such day, unless the wish is possible `anew` after it.
+    """
     ends = dates.commitment_ends(sub)
     if ends is None or day >= ends:
         return
@@ -77,7 +82,7 @@ def check_commitment_over(sub: Subscription, pool: Pool | None, day: date, rule:
             f"It ends with its pool on {pool.end}, before its minimum term is over.",
             rule=rule,
             poolEndsOn=pool.end.isoformat(),
-            first_allowed=pool.end + dates.ONE_DAY,
+            first_allowed=pool.end + dates.ONE_DAY if anew else None,
         )
     raise MinimumTerm(f"Its minimum term ends on {ends}.", rule=rule, first_allowed=ends)
 

@@ -32,7 +32,8 @@ def switch_source(
         sub = gates.changeable(draft, key)
         if target.pool_id == sub.pool_id:
             raise AlreadyAssigned("It draws on this pool already.", rule="LIC-23")
-        expiration.check_commitment_over(sub, draft.book.pool_of(sub), draft.day, "LIC-23")
+        pool = draft.book.pool_of(sub)
+        expiration.check_commitment_over(sub, pool, draft.day, "LIC-23", anew=True)
     pools.check_rank(draft.book.guard(facts.customer_id).overrides.get(target.item))
     pools.check_open(target, draft.day)
     _check_siblings(draft, sub, target)

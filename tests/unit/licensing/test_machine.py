@@ -1,0 +1,307 @@
+"""Random programs of operations, days, orders and rivals: the books add up after every step."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from datetime import date, timedelta
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from shared.catalogue.model import Channel, PaymentModel
+from shared.kit.errors import HoldfastError, Unavailable
+from shared.licensing import ledger, passing, wishes
+from shared.licensing.book import Book, parsed
+from shared.licensing.model import Expiration, LicenceType, Mode, PaymentOption, Standing
+from shared.licensing.refusals import Refusal
+from shared.licensing.repository import Command
+from shared.licensing.rules import dates
+from shared.licensing.rules.adjusting import Need
+from shared.licensing.rules.offers import Terms
+from shared.licensing.rules.tier2 import Passing
+from shared.licensing.service import adjust
+from tests.unit.licensing.world import World, check_sums
+
+RESELLER = Standing(tier2_enabled=True, is_reseller=True)
+CUSTOMERS = st.sampled_from(["c1", "c2", "c3"])
+SLOTS = st.sampled_from(["CBM-M365", "POL", "FLY-OBJECTS"])
+COUNT = st.integers(1, 40)
+START = date(2027, 12, 20)  # over a year's end, a leap day and many months' ends
+POOLS = {
+    "direct": ("CBM-M365", Channel.DIRECT, PaymentModel.PREPAID, PaymentOption.ANNUAL_UPFRONT),
+    "market": ("CBM-M365", Channel.MARKETPLACE, PaymentModel.PREPAID, PaymentOption.MONTHLY),
+    "payg": ("POL", Channel.DIRECT, PaymentModel.PAYG, PaymentOption.MONTHLY),
+    "pol": ("POL", Channel.MARKETPLACE, PaymentModel.PREPAID, PaymentOption.ANNUAL_PAID_MONTHLY),
+    "fly": ("FLY-OBJECTS", Channel.DIRECT, PaymentModel.PREPAID, PaymentOption.ANNUAL_UPFRONT),
+}
+STEPS = int(os.environ.get("HOLDFAST_MACHINE_STEPS", "60"))
+EXAMPLES = int(os.environ.get("HOLDFAST_MACHINE_EXAMPLES", "40"))
+
+
+class Books(RuleBasedStateMachine):
+    """A partner with five pools, three customers and another partner below it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.world = World(START)
+        self.below = self.world.other("p2")
+        self.today = START
+        self.commands: list[tuple[str, Callable[[str], Awaitable[Any]]]] = []
+        self.number = 0
+        self.refusals = 0
+
+    def teardown(self) -> None:
+        self.loop.close()
+
+    def run(self, work: Awaitable[Any]) -> Any:
+        """Do it; a refusal is an answer, anything else is a fault."""
+        try:
+            return self.loop.run_until_complete(work)  # type: ignore[arg-type]
+        except HoldfastError as refusal:
+            assert isinstance(refusal, Refusal | Unavailable), refusal
+            assert refusal.rule if isinstance(refusal, Refusal) else True
+            self.refusals += 1
+            return None
+
+    def wish(self, wish: wishes.Wish, world: World | None = None) -> None:
+        """A command, kept so that it can be sent a second time."""
+        self.number += 1
+        command, target = f"k{self.number}", world or self.world
+        self.commands.append((command, lambda name: target.do(wish, name)))
+        self.run(target.do(wish, command))
+
+    @initialize()
+    def buy(self) -> None:
+        for name, (item, channel, model, option) in POOLS.items():
+            monthly = option is PaymentOption.MONTHLY and channel is Channel.MARKETPLACE
+            end = date(2028, 1, 31) if monthly else date(2028, 12, 19)
+            bought = self.world.buy(
+                item, 60, pool=name, order=name, channel=channel, model=model, option=option,
+                source=f"{channel}", start=START, end=end,
+            )  # fmt: skip
+            self.run(bought)
+
+    @rule(customer=CUSTOMERS, pool=st.sampled_from(sorted(POOLS)), count=COUNT, day=st.data())
+    def assign(self, customer: str, pool: str, count: int, day: st.DataObject) -> None:
+        slot = POOLS[pool][0]
+        terms: dict[str, Any] = {}
+        if day.draw(st.booleans()):
+            terms["expires_on"] = self.today + timedelta(days=day.draw(st.integers(20, 80)))
+        self.run(self.world.assign(count, slot=slot, customer=customer, pool_id=pool, **terms))
+
+    @rule(customer=CUSTOMERS, slot=SLOTS)
+    def begin_trial(self, customer: str, slot: str) -> None:
+        self.run(self.world.trial(slot, customer))
+
+    @rule(customer=CUSTOMERS, pool=st.sampled_from(sorted(POOLS)), count=COUNT)
+    def convert(self, customer: str, pool: str, count: int) -> None:
+        place = self.world.place(POOLS[pool][0], customer)
+        self.wish(wishes.convert_trial(place, Terms(pool_id=pool, quantity=count)))
+
+    @rule(customer=CUSTOMERS, slot=SLOTS, to=COUNT)
+    def set_quantity(self, customer: str, slot: str, to: int) -> None:
+        self.wish(wishes.set_quantity(self.world.place(slot, customer), to))
+
+    @rule(customer=CUSTOMERS, slot=SLOTS, by=st.integers(-1, 30))
+    def increase(self, customer: str, slot: str, by: int) -> None:
+        self.wish(wishes.increase(self.world.place(slot, customer), by))
+
+    @rule(customer=CUSTOMERS, slot=SLOTS, by=COUNT)
+    def reduce(self, customer: str, slot: str, by: int) -> None:
+        self.wish(wishes.reduce(self.world.place(slot, customer), by))
+
+    @rule(customer=CUSTOMERS, slot=SLOTS)
+    def expire(self, customer: str, slot: str) -> None:
+        self.wish(wishes.expire(self.world.place(slot, customer)))
+
+    @rule(customer=CUSTOMERS, slot=SLOTS, days=st.integers(-5, 400) | st.none())
+    def set_expiration(self, customer: str, slot: str, days: int | None) -> None:
+        day = self.today + timedelta(days=days) if days is not None else None
+        mode = None if day else Expiration.SAME_AS_POOL
+        self.wish(wishes.set_expiration(self.world.place(slot, customer), mode, day))
+
+    @rule(customer=CUSTOMERS, pool=st.sampled_from(sorted(POOLS)))
+    def switch_source(self, customer: str, pool: str) -> None:
+        place = self.world.place(POOLS[pool][0], customer)
+        self.wish(wishes.switch_source(place, Terms(pool_id=pool)))
+
+    @rule(customer=CUSTOMERS, slot=SLOTS, mode=st.sampled_from(Mode))
+    def set_mode(self, customer: str, slot: str, mode: Mode) -> None:
+        self.wish(wishes.set_mode(self.world.place(slot, customer), mode))
+
+    @rule(customer=CUSTOMERS, consumed=st.integers(-1, 60))
+    def consume(self, customer: str, consumed: int) -> None:
+        self.wish(wishes.note_consumption(self.world.place("FLY-OBJECTS", customer), consumed))
+
+    @rule(customer=CUSTOMERS, slot=SLOTS, kind=st.sampled_from(LicenceType))
+    def override(self, customer: str, slot: str, kind: LicenceType) -> None:
+        self.wish(wishes.begin_override(self.world.facts(customer), slot, kind))
+
+    @rule(customer=CUSTOMERS, slot=SLOTS)
+    def end_override(self, customer: str, slot: str) -> None:
+        self.wish(wishes.end_override(self.world.facts(customer), slot))
+
+    @rule(customer=CUSTOMERS, code=st.sampled_from(["RSK", "CMC"]), enabled=st.booleans())
+    def add_on(self, customer: str, code: str, enabled: bool) -> None:
+        facts = self.world.facts(customer)
+        self.wish(wishes.set_add_on(facts, self.world.standing, code, enabled=enabled))
+
+    @rule(customer=CUSTOMERS)
+    def disconnect(self, customer: str) -> None:
+        self.wish(wishes.disconnect(self.world.facts(customer), self.world.standing))
+
+    @rule(
+        order=st.sampled_from(sorted(POOLS)),
+        action=st.sampled_from(
+            ["quantity", "renew", "cancel", "suspend", "reinstate", "reinstate"]
+        ),
+        quantity=st.integers(1, 120) | st.none(),
+        days=st.integers(-10, 60),
+    )
+    def order(self, order: str, action: str, quantity: int | None, days: int) -> None:
+        change = wishes.orders.OrderChange(
+            order,
+            action,
+            quantity=quantity,
+            end=self.today + timedelta(days=days),  # type: ignore[arg-type]
+        )
+        self.number += 1
+        name = Command("orders", f"k{self.number}")
+        self.run(passing.apply_order(self.world.ledgers, self.world.scope, name, change))
+
+    @rule(customer=CUSTOMERS, slot=SLOTS, licences=st.integers(0, 60) | st.none())
+    def follow_licences(self, customer: str, slot: str, licences: int | None) -> None:
+        key = self.world.place(slot, customer).key
+        self.run(adjust(self.world.ledgers, self.world.scope, [Need(key, licences)], approved=True))
+
+    @rule(pool=st.sampled_from(["direct", "payg"]), count=COUNT, back=st.booleans())
+    def tier2(self, pool: str, count: int, back: bool) -> None:
+        self.number += 1
+        move = passing.take_back if back else passing.pass_on
+        seats = Passing(f"t{self.number}", pool, "p2", count)
+        command = Command("reseller")
+        self.run(move(self.world.ledgers, self.world.scope, command, RESELLER, seats))
+
+    @rule(customer=st.sampled_from(["d1", "d2"]), count=COUNT)
+    def assign_below(self, customer: str, count: int) -> None:
+        self.run(self.below.assign(count, customer=customer, pool_id="direct-t2"))
+
+    @rule(days=st.sampled_from([1, 1, 2, 5, 11, 29, 30, 31]), swept=st.booleans())
+    def days_pass(self, days: int, swept: bool) -> None:
+        """Some nights are missed; the next one catches up."""
+        self.today += timedelta(days=days)
+        self.world.day(self.today)
+        if swept:
+            self.night()
+
+    @rule()
+    def night(self) -> None:
+        for world in (self.world, self.below):
+            self.run(world.sweep())
+            again = self.loop.run_until_complete(world.sweep())
+            assert not again.events, "a night twice is a night once"
+
+    @rule(customer=CUSTOMERS, rival=CUSTOMERS, first=COUNT, second=COUNT)
+    def rivals(self, customer: str, rival: str, first: int, second: int) -> None:
+        """Another process commits between this one's reads and its commit."""
+        other = self.world.other("p1")
+        other.ledgers = type(self.world.ledgers)(
+            self.world.table,
+            self.world.clock,
+            self.world.ledgers.catalogue,  # type: ignore[arg-type]
+        )
+
+        async def interlope() -> None:
+            try:
+                await other.do(wishes.increase(other.place(customer=rival), second))
+            except HoldfastError:
+                self.refusals += 1
+
+        self.world.table.before_batch = interlope
+        self.wish(wishes.increase(self.world.place(customer=customer), first))
+        self.world.table.before_batch = None
+
+    @rule(customer=CUSTOMERS, by=COUNT)
+    def lost_answer(self, customer: str, by: int) -> None:
+        """The commit was written, its answer was lost, the caller sends the command again."""
+        wish = wishes.increase(self.world.place(customer=customer), by)
+        self.number += 1
+        self.world.table.fail_after_batch = ConnectionResetError()
+        try:
+            self.run(self.world.do(wish, f"k{self.number}"))
+        except ConnectionResetError:
+            again = self.loop.run_until_complete(self.world.do(wish, f"k{self.number}"))
+            assert again.replayed
+        self.world.table.fail_after_batch = None
+
+    @precondition(lambda self: self.commands)
+    @rule(which=st.randoms(use_true_random=False))
+    def again(self, which: Any) -> None:
+        """An old command arrives once more: what was done stays done once (24.1 l)."""
+        name, send = which.choice(self.commands)
+        done = {event.command for event in self.events("p1")}
+        before = self.rows("p1")
+        outcome = self.run(send(name))
+        if name in done:
+            assert outcome.replayed
+            assert self.rows("p1") == before
+
+    def events(self, partner: str) -> list[ledger.Event]:
+        world = self.world if partner == "p1" else self.below
+        found: list[ledger.Event] = self.loop.run_until_complete(world.ledgers.ledger(world.scope))
+        return found
+
+    def rows(self, partner: str) -> dict[str, Any]:
+        return {
+            key: row.values
+            for (owner, key), row in self.world.table.rows.items()
+            if owner == partner and key.startswith(("pool~", "sub~", "guard~"))
+        }
+
+    def book(self, partner: str) -> Book:
+        world = self.world if partner == "p1" else self.below
+        book: Book = self.loop.run_until_complete(world.ledgers.load_all(world.scope)).book
+        return book
+
+    @invariant()
+    def the_books_add_up(self) -> None:
+        for partner in ("p1", "p2"):
+            book, events = self.book(partner), self.events(partner)
+            check_sums(book)
+            assert ledger.check_chain(events) is None
+            told = parsed(ledger.fold(events))
+            assert told == (dict(book.pools), dict(book.subs), dict(book.guards))
+            for pool in book.pools.values():
+                overcommitted = dates.phase(pool, self.today) == "Overcommitted"
+                ended = dates.phase(pool, self.today) in {"Ended", "Suspended"}
+                assert pool.available >= 0 or overcommitted or ended, "b"
+            for sub in book.subs.values():
+                last = dates.expires_on(sub, book.pool_of(sub))
+                pool_end = book.pools[sub.pool_id].end if sub.pool_id else None
+                if sub.lots and pool_end:
+                    assert last is not None, "d"
+                    assert last <= pool_end, "d"
+
+    @invariant()
+    def never_more_out_than_in(self) -> None:
+        above, below = self.book("p1"), self.book("p2")
+        for pool in above.pools.values():
+            child = below.pools.get(pool.children.get("p2", ""))
+            arrived = child.total if child else 0
+            assert arrived <= pool.passed_on
+            if not pool.transfers:
+                assert arrived == pool.passed_on
+            if child:
+                assert child.end <= pool.end, "e"
+
+
+Books.TestCase.settings = settings(
+    max_examples=EXAMPLES,
+    stateful_step_count=STEPS,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+TestBooks = Books.TestCase

@@ -1,5 +1,6 @@
 """Packs: many entries and their table in one blob named by its hash (section 6.3)."""
 
+import io
 import os
 import struct
 from collections.abc import Iterator
@@ -33,24 +34,26 @@ class PackWriter:
     def __init__(self, repo: str, oid: str) -> None:
         self._repo, self._oid, self._salt = repo, oid, os.urandom(32)
         header = {"repo": repo, "oid": oid, "domain": "object", "salt": b64u(self._salt)}
-        self._data = bytearray(clear_header(PACK, header))
+        # BytesIO hands its buffer over without a copy, and a full pack is the worker's largest.
+        self._data = io.BytesIO()
+        self._data.write(clear_header(PACK, header))
         self._toc = bytearray()
         self.count = 0
 
     @property
     def size(self) -> int:
         """Bytes so far, without the table."""
-        return len(self._data)
+        return self._data.tell()
 
     @property
     def full(self) -> bool:
         """Whether the target size is reached."""
-        return len(self._data) >= TARGET
+        return self.size >= TARGET
 
     def add(self, digest: bytes, entry: bytes, plain: int, codec: int) -> tuple[int, int]:
         """(offset, length) of the entry inside the pack."""
-        offset = len(self._data)
-        self._data += entry
+        offset = self.size
+        self._data.write(entry)
         self._toc += _RECORD.pack(digest, offset, len(entry), plain, codec)
         self.count += 1
         return offset, len(entry)
@@ -59,10 +62,10 @@ class PackWriter:
         """(name hash, blob); V19."""
         cipher = FrameCipher(k_chunk, TOC, self._salt, PACK, self._repo, self._oid)
         toc = cipher.seal(0, bytes(self._toc))
-        self._data += toc
-        self._data += len(toc).to_bytes(4) + _END
-        blob = bytes(self._data)
-        self._data = bytearray()
+        self._data.write(toc)
+        self._data.write(len(toc).to_bytes(4) + _END)
+        blob = self._data.getvalue()
+        self._data = io.BytesIO()
         return sha(blob), blob
 
 

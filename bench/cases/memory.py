@@ -7,7 +7,7 @@ import httpx
 from bench.customer import bench_customer
 from bench.figure import Figure
 
-SMALL, LARGE = 1_000, 10_000
+SMALL, LARGE = 3_000, 30_000
 MEAN_BYTES = 20_000
 """Smaller than a usual mail: the question is the number of items, not the volume."""
 

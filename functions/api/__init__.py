@@ -2,21 +2,38 @@
 
 from fastapi import APIRouter
 
+from functions.api.api_clients import router as api_clients
+from functions.api.api_keys import router as api_keys
+from functions.api.audit import router as audit
 from functions.api.consent import router as consent
+from functions.api.contexts import router as contexts
+from functions.api.customer_access import router as customer_access
+from functions.api.customer_groups import router as customer_groups
 from functions.api.customers import router as customers
 from functions.api.documents import router as documents
 from functions.api.objects import router as objects
 from functions.api.onboarding import router as onboarding
 from functions.api.operations import router as operations
 from functions.api.partners import router as partners
+from functions.api.permissions import router as permissions
 from functions.api.policies import router as policies
 from functions.api.restores import router as restores
+from functions.api.roles import router as roles
 from functions.api.sessions import router as sessions
+from functions.api.users import router as users
 
 ROUTERS: list[APIRouter] = [
     documents,
     partners,
+    permissions,
+    roles,
+    users,
+    customer_groups,
+    api_clients,
+    api_keys,
+    contexts,
     customers,
+    customer_access,
     onboarding,
     consent,
     operations,
@@ -24,5 +41,6 @@ ROUTERS: list[APIRouter] = [
     sessions,
     objects,
     restores,
+    audit,
 ]
 """Every resource of the API, mounted under the prefix."""

@@ -1,10 +1,12 @@
 """What the contracts of users, roles, clients and addresses share."""
 
+from collections.abc import Callable, Iterable
 from typing import Annotated, Self
 
-from fastapi import Header
+from fastapi import Header, Query
 from pydantic import Field, StringConstraints
 
+from functions.api.paging import Pages
 from shared.access.ip_ranges import IpRange, Origin, merge, parse_range
 from shared.access.role_model import Network
 from shared.kit.api_model import ApiModel
@@ -29,6 +31,7 @@ Id = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[0
 Ids = Annotated[list[Id], Field(max_length=MOST_IDS)]
 Area = Annotated[str, StringConstraints(pattern=r"^(services|licences)$")]
 Areas = Annotated[list[Area], Field(min_length=1, max_length=2)]
+Search = Annotated[str, Query(max_length=200)]
 Codes = Annotated[list[Code], Field(max_length=100)]
 
 
@@ -71,3 +74,28 @@ class NetworkModel(ApiModel):
 def only(customer_ids: list[str] | None) -> frozenset[str] | None:
     """A list of customers as a limit; None limits nothing."""
     return None if customer_ids is None else frozenset(customer_ids)
+
+
+def found_in(search: str, *texts: str) -> bool:
+    """Whether any of the texts holds what was searched for, in any case."""
+    needle = search.casefold()
+    return not needle or any(needle in text.casefold() for text in texts)
+
+
+async def page_of[T](
+    pages: Pages,
+    items: Iterable[T],
+    key: Callable[[T], tuple[str, str]],
+    size: int,
+    skip_token: str | None,
+) -> tuple[list[T], str | None]:
+    """One page of what is in memory anyway, in order of `key`, and the link to the next."""
+    place = await pages.place(skip_token)
+    ordered = sorted(items, key=key)
+    if place:
+        ordered = [item for item in ordered if key(item) > (place["key"], place["id"])]
+    page = ordered[:size]
+    if len(ordered) <= size:
+        return page, None
+    last, its_id = key(page[-1])
+    return page, await pages.link({"key": last, "id": its_id}, size)

@@ -1,15 +1,18 @@
 """Customers: create, list, read."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field, StringConstraints
 
+from functions.api.access_models import IfMatch
 from functions.api.paging import Pages
 from functions.api.security import requires
+from shared.access.contexts import ManagementMode
 from shared.access.model import Caller
 from shared.bootstrap import deps
-from shared.customers import rules, service
+from shared.customers import editing, rules, service
 from shared.customers.model import ContractType, Customer, CustomerState, Service
 from shared.kit.api_model import ApiModel, Instant
 from shared.kit.etags import is_not_modified, strong_etag
@@ -33,6 +36,45 @@ class CustomerInCreate(ApiModel):
     tags: list[Tag] = Field(default=[], max_length=50)
 
 
+class FlagsModel(ApiModel):
+    """What you enable for the customer (CUS-39 to CUS-44)."""
+
+    self_service: bool = Field(description="Users of the tenant restore their own data")
+    create_delete_policy: bool = Field(description="Its admins create and delete policies")
+    edit_trigger_policy: bool = Field(description="Its admins edit policies and start jobs")
+    auto_create_policies: bool = Field(description="Policies are made when it onboards itself")
+    multiple_regions: bool = Field(description="Backups in more than one region")
+    email_previews: bool = Field(description="Bodies of backed-up mail may be shown")
+
+
+class FlagsInEdit(ApiModel):
+    """Flags to change; those left out stay."""
+
+    self_service: bool | None = None
+    create_delete_policy: bool | None = None
+    edit_trigger_policy: bool | None = None
+    auto_create_policies: bool | None = None
+    multiple_regions: bool | None = None
+    email_previews: bool | None = None
+
+
+class CustomerInEdit(ApiModel):
+    """What to change; what is left out stays."""
+
+    display_name: Name | None = None
+    tags: Annotated[list[Tag], Field(max_length=50)] | None = None
+    region: Annotated[str, StringConstraints(max_length=50)] | None = Field(
+        default=None, description="For repositories made from now on"
+    )
+    management_mode: ManagementMode | None = Field(
+        default=None, description="Customer cannot be taken back: 409 MODE_IRREVERSIBLE"
+    )
+    partner_access: bool | None = Field(
+        default=None, description="false locks you out; only the customer can let you in again"
+    )
+    flags: FlagsInEdit | None = None
+
+
 class CustomerInResponse(ApiModel):
     """A customer as partners see it (CUS-06)."""
 
@@ -43,7 +85,9 @@ class CustomerInResponse(ApiModel):
     external_id: str | None
     country: str | None
     tags: list[str]
-    management_mode: str
+    management_mode: ManagementMode
+    partner_access: bool = Field(description="Whether the customer admits you")
+    flags: FlagsModel
     tenant_id: str | None
     domain: str | None
     region: str | None
@@ -64,9 +108,14 @@ class CustomerInList(ApiModel):
 
 def shown(customer: Customer) -> CustomerInResponse:
     """The customer without what stays inside."""
-    names = CustomerInResponse.model_fields.keys() - {"id"}
+    names = CustomerInResponse.model_fields.keys() - {"id", "flags", "partner_access"}
     values = {name: getattr(customer, name) for name in names}
-    return CustomerInResponse(id=customer.customer_id, **values)
+    return CustomerInResponse(
+        id=customer.customer_id,
+        flags=FlagsModel(**asdict(customer.flags)),
+        partner_access=customer.door().is_open,
+        **values,
+    )
 
 
 @router.post(
@@ -150,4 +199,27 @@ async def get(
     if is_not_modified(request.headers.get("if-none-match"), etag):
         return Response(status_code=304, headers={"ETag": etag})  # type: ignore[return-value]
     response.headers["ETag"] = etag
+    return shown(customer)
+
+
+@router.patch("/{customer_id}", operation_id="customers_edit", summary="Edit a customer")
+async def edit(
+    customer_id: str,
+    body: CustomerInEdit,
+    response: Response,
+    caller: Annotated[Caller, Depends(requires("customers.write"))],
+    if_match: IfMatch = None,
+) -> CustomerInResponse:
+    """Members that are left out stay as they are."""
+    flags = body.flags.model_dump(exclude_none=True, by_alias=False) if body.flags else None
+    wanted = editing.Wanted(
+        display_name=body.display_name,
+        tags=body.tags,
+        region=body.region,
+        management_mode=body.management_mode,
+        partner_access=body.partner_access,
+        flags=flags,
+    )
+    customer = await editing.edit(deps(), caller, customer_id, if_match, wanted)
+    response.headers["ETag"] = strong_etag(customer.etag)
     return shown(customer)

@@ -13,7 +13,7 @@ from shared.bootstrap import deps
 from shared.protection import browsing, queries
 
 router = APIRouter(tags=["objects"])
-Reader = Annotated[Caller, Depends(requires("objects.read"))]
+Reader = Annotated[Caller, Depends(requires("objects.read", own="self.restore"))]
 Number = Annotated[int, Path(ge=1, le=9_999_999_999)]
 ItemKey = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
 SNAPSHOT = "/objects/{object_id}/snapshots/{n}"

@@ -26,8 +26,8 @@ from shared.restore import service
 from shared.restore.model import Entry, EntryState, Restore, RestoreState
 
 router = APIRouter(prefix="/restores", tags=["restores"])
-Reader = Annotated[Caller, Depends(requires("restores.read"))]
-Starter = Annotated[Caller, Depends(requires("restores.start"))]
+Reader = Annotated[Caller, Depends(requires("restores.read", own="self.restore"))]
+Starter = Annotated[Caller, Depends(requires("restores.start", own="self.restore"))]
 Key = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 
 

@@ -22,6 +22,7 @@ from shared.access.role_repository import Change, State
 from shared.access.role_rules import UserExists
 from shared.access.user_service import Users
 from shared.kit.clock import Clock
+from shared.kit.errors import NotFound
 from shared.kit.etags import check_if_match, strong_etag
 from shared.kit.ids import new_id
 from shared.kit.tables import Tables
@@ -55,6 +56,13 @@ class Partners:
             if len(self._known) > MOST_TENANTS:
                 self._known.popitem(last=False)
         return partner_id
+
+    async def home_of(self, scope: Scope) -> str:
+        """The home tenant of the partner; `NotFound` for one that is not registered."""
+        partner = await repository.find(self._tables, scope.partner_id)
+        if partner is None:
+            raise NotFound("There is no such partner.")
+        return partner.tenant_id
 
     async def register(
         self,

@@ -44,6 +44,12 @@ async def list_all(tables: Tables, scope: Scope) -> list[Customer]:
     return [_customer(row) async for row in rows if scope.covers(row.key)]
 
 
+async def list_ids(tables: Tables, scope: Scope) -> frozenset[str]:
+    """Ids of every customer inside the scope."""
+    rows = tables[TABLE].query(scope.partner_id, select=["PartitionKey", "RowKey"])
+    return frozenset([row.key async for row in rows if scope.covers(row.key)])
+
+
 async def add(tables: Tables, scope: Scope, customer: Customer) -> Customer:
     """Create; `RowExists` when the id is taken."""
     _inside(scope, customer)

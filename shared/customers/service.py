@@ -10,7 +10,7 @@ from shared.consent.model import App, Consent
 from shared.consent.rules import tenant_of
 from shared.customers import repository, rules
 from shared.customers.model import Customer
-from shared.kit.errors import Forbidden
+from shared.kit.errors import Forbidden, Invalid
 from shared.kit.ids import new_id
 
 if TYPE_CHECKING:
@@ -21,6 +21,12 @@ class ScopeTooNarrow(Forbidden):
     """A caller limited to some customers cannot create another one it could not see."""
 
     code, title = "SCOPE_TOO_NARROW", "You are limited to some customers"
+
+
+class CustomerUnknown(Invalid):
+    """A customer named is none of the partner's."""
+
+    code, title = "CUSTOMER_UNKNOWN", "There is no such customer"
 
 
 async def create_customer(
@@ -49,6 +55,15 @@ async def create_customer(
         updated_by=caller.principal.subject,
     )
     return await repository.add(deps.tables, caller.scope, customer)
+
+
+async def require_known(deps: "Deps", scope: Scope, customer_ids: frozenset[str]) -> None:
+    """`CustomerUnknown` (400) unless all are customers of the partner, inside the scope."""
+    if not customer_ids:
+        return
+    if unknown := customer_ids - await repository.list_ids(deps.tables, scope):
+        shown = ", ".join(sorted(unknown)[:10])
+        raise CustomerUnknown(f"Unknown: {shown}.", pointer="/customerIds")
 
 
 async def get_customer(deps: "Deps", scope: Scope, customer_id: str) -> Customer:

@@ -269,6 +269,8 @@ async def find_object(tables: Tables, scope: Scope, object_id: str) -> Protected
         if row is not None:
             found = ProtectedObject.model_validate(row.values | {"etag": row.etag})
             _inside(scope, found.partner_id, customer_id, object_id)
+            if scope.owner_id not in {None, found.owner_id}:
+                raise missing(object_id)
             return found
     return None
 
@@ -293,7 +295,11 @@ async def list_objects(
     if not scope.covers(customer_id):
         raise missing(customer_id)
     found: list[ProtectedObject] = []
-    async for row in tables["Objects"].query(customer_id, after=after, limit=limit):
+    own = {} if scope.owner_id is None else {"owner": scope.owner_id}
+    where = "owner_id eq @owner" if own else ""
+    async for row in tables["Objects"].query(
+        customer_id, after=after, limit=limit, where=where, parameters=own
+    ):
         if row.values["partner_id"] != scope.partner_id:
             raise missing(customer_id)
         found.append(ProtectedObject.model_validate(row.values | {"etag": row.etag}))

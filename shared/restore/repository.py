@@ -27,6 +27,8 @@ async def get(tables: Tables, scope: Scope, restore_id: str) -> Restore:
     row = await tables[TABLE].find(customer_id, restore_id)
     if row is None or row.values["partner_id"] != scope.partner_id:
         raise _missing(restore_id)
+    if scope.owner_id is not None and row.values["requested_by"] != scope.owner_id:
+        raise _missing(restore_id)
     return Restore.model_validate(row.values | {"etag": row.etag})
 
 

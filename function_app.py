@@ -5,6 +5,8 @@ import azure.functions as func
 
 from functions.api.app import api
 from functions.binding import bind
+from functions.timers.keep_audit import blueprint as keep_audit
+from functions.timers.reap_answers import blueprint as reap_answers
 from functions.timers.start_due_backups import blueprint as start_due_backups
 from orchestrations.backup import blueprint as backup
 from orchestrations.onboarding import blueprint as onboarding
@@ -12,5 +14,7 @@ from orchestrations.restore import blueprint as restore
 
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
-for blueprint in (bind(api), start_due_backups, onboarding, backup, restore):
+TIMERS = (start_due_backups, keep_audit, reap_answers)
+
+for blueprint in (bind(api), *TIMERS, onboarding, backup, restore):
     app.register_functions(blueprint)

@@ -1,19 +1,30 @@
-"""Operations: where long work of any kind stands."""
+"""Operations: where long work of any kind stands; ending it early."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 
+from functions.api import onboarding, restores, sessions
 from functions.api.security import requires
+from functions.binding import WITH_DURABLE
 from shared.access.model import Caller
 from shared.bootstrap import Deps, deps
 from shared.kit import ids
-from shared.kit.errors import NotFound
+from shared.kit.errors import Conflict, NotFound
 from shared.kit.operations import Operation
+from shared.onboarding.service import get_run, onboarding_operation
+from shared.protection.operation import session_operation
+from shared.restore.service import restore_operation
 
 router = APIRouter(prefix="/operations", tags=["operations"])
 
 RETRY_SECONDS = 2
+
+
+class OperationEnded(Conflict):
+    """Nothing runs any more."""
+
+    code, title = "OPERATION_ENDED", "The operation has ended"
 
 
 @router.get("/{operation_id}", operation_id="operations_get", summary="Read an operation")
@@ -29,21 +40,55 @@ async def get(
     return found
 
 
+@router.post(
+    "/{operation_id}:cancel",
+    operation_id="operations_cancel",
+    summary="Cancel an operation",
+    status_code=202,
+    openapi_extra=WITH_DURABLE,
+)
+async def cancel(
+    operation_id: str,
+    response: Response,
+    caller: Annotated[Caller, Depends(requires("customers.read"))],
+) -> Operation:
+    """Stops a session, cancels a restore or an onboarding: needs the right to start one.
+
+    409 when it has ended already. Poll on: it is Canceled when what had begun is tidied up.
+    """
+    match ids.kind_of(operation_id):
+        case ids.ONBOARDING:
+            return await _cancel_onboarding(operation_id, response, caller)
+        case ids.SESSION:
+            return await sessions.stop(operation_id, response, caller.allow("sessions.start"))
+        case ids.RESTORE:
+            return await restores.cancel(operation_id, response, caller.allow("restores.start"))
+    raise _unknown(operation_id)
+
+
+async def _cancel_onboarding(run_id: str, response: Response, caller: Caller) -> Operation:
+    allowed = caller.allow("onboarding.manage")
+    found = await onboarding_operation(deps(), allowed.scope, run_id)
+    customer_id = ids.customer_of(run_id, ids.ONBOARDING)
+    newest = await get_run(deps(), allowed.scope, customer_id)
+    if found.is_final or newest.run_id != run_id:
+        raise OperationEnded("It has ended; there is nothing to cancel.")
+    return await onboarding.cancel(customer_id, response, allowed)
+
+
+def _unknown(operation_id: str) -> NotFound:
+    return NotFound(f"There is no operation with the id {operation_id[:64]!r}.")
+
+
 async def _read(given: Deps, caller: Caller, operation_id: str) -> Operation:
     """The reader is chosen by the letter of the id's kind; each checks the scope itself."""
     match ids.kind_of(operation_id):
         case ids.ONBOARDING:
-            from shared.onboarding.service import onboarding_operation
-
             return await onboarding_operation(given, caller.scope, operation_id)
         case ids.SESSION:
-            from shared.protection.operation import session_operation
-
             scope = caller.allow("sessions.read").scope
             return await session_operation(given, scope, operation_id)
         case ids.RESTORE:
-            from shared.restore.service import restore_operation
-
             scope = caller.allow("restores.read").scope
             return await restore_operation(given, scope, operation_id)
-    raise NotFound(f"There is no operation with the id {operation_id[:64]!r}.")
+    raise _unknown(operation_id)

@@ -84,6 +84,12 @@ class AuditTables:
         """The table that says where each partner's chain is open."""
         return await self._table(f"{self._prefix}Heads")
 
+    async def months(self) -> list[str]:
+        """Every month that has a table, oldest first."""
+        start, names = len(self._prefix), self._service.list_tables()
+        found = [each.name async for each in names if each.name.startswith(self._prefix)]
+        return sorted(name[start:] for name in found if name[start:].isdigit())
+
     async def drop(self, month: str) -> None:
         """Drop the table of a month whole, and remember that it was retention."""
         await (await self.heads()).upsert(

@@ -130,9 +130,14 @@ class Trail:
         return Page(found, None)
 
     async def export(
-        self, scope: "Scope", from_at: datetime | None = None, to_at: datetime | None = None
+        self,
+        scope: "Scope",
+        from_at: datetime | None = None,
+        to_at: datetime | None = None,
+        *,
+        above: int = 0,
     ) -> AsyncIterator[bytes]:
-        """JSON lines, oldest first, each ended by a line feed: what the offline check reads.
+        """JSON lines with a number over `above`, oldest first, each ended by a line feed.
 
         For callers who see all customers; a limited one would get a chain with gaps.
         """
@@ -141,7 +146,7 @@ class Trail:
         where, parameters = _where(Filter(from_at, to_at))
         for head in await self._months(scope.partner_id):
             async for stored in repository.lines(
-                self._tables, head, head.first - 1, head.seq + 1, where, **parameters
+                self._tables, head, max(head.first - 1, above), head.seq + 1, where, **parameters
             ):
                 yield stored.text + b"\n"
 
@@ -183,6 +188,21 @@ class Trail:
             stored = await self._store.get(checkpoints.blob_name(made))
             return checkpoints.read(stored, await self._signer().public_pem())
         return made
+
+    async def documents(self, partner_id: str) -> list[bytes]:
+        """The newest signed checkpoints as stored, newest first."""
+        names = [blob.name async for blob in self._store.list(checkpoints.prefix(partner_id))]
+        return [await self._store.get(name) for name in reversed(names[-CHECKPOINTS_COMPARED:])]
+
+    async def public_pem(self) -> bytes:
+        """The key that signs checkpoints."""
+        return await self._signer().public_pem()
+
+    async def months_before(self, now: datetime, kept: int) -> list[str]:
+        """Months with lines that are more than `kept` months before the one of `now`."""
+        number = now.year * 12 + now.month - 1 - kept
+        limit = f"{number // 12:04d}{number % 12 + 1:02d}"
+        return [month for month in await self._tables.months() if month < limit]
 
     async def drop_month(self, month: str) -> None:
         """Drop a month after its retention. MUST follow a `checkpoint` of every partner."""

@@ -15,7 +15,7 @@ from tests.e2e.scene import SESSION_OVER, Customer, Json, Partner, Scene, TwoPar
 from tests.local.processes import wait_until_nothing_is_left
 
 WORLD = (
-    *("--tenants", "2", "--users", "3", "--mails", "20", "--files", "15", "--seed", "5"),
+    *("--tenants", "1", "--users", "3", "--mails", "12", "--files", "10", "--seed", "5"),
     *("--mail-mean", "6000", "--file-mean", "9000"),
 )
 
@@ -31,6 +31,13 @@ def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         yield running
         running.close()
     wait_until_nothing_is_left(directory)
+
+
+@pytest.fixture(scope="module")
+def customer(mortal: Scene) -> Customer:
+    found = mortal.onboarded()
+    mortal.let_restore(found)
+    return found
 
 
 def kill_host(scene: Scene) -> None:
@@ -66,7 +73,7 @@ def slowly(scene: Scene, seconds: float) -> None:
 
 def wait_for_content(scene: Scene, path: str) -> None:
     """Until the backup is in the middle of reading."""
-    scene.partner.follow(path, lambda _: scene.cloud.ask("GET", "/stats")["bytesOut"] > 60_000)
+    scene.partner.follow(path, lambda _: scene.cloud.ask("GET", "/stats")["bytesOut"] > 20_000)
 
 
 def assert_equal_to_source(customer: Customer) -> None:
@@ -78,8 +85,10 @@ def assert_equal_to_source(customer: Customer) -> None:
             assert held == sorted(one["sha256"] for one in truth[kind])
 
 
-def test_a_killed_backup_blocks_nothing_and_the_vault_is_whole(mortal: Scene) -> None:
-    scene, customer = mortal, mortal.onboarded()
+def test_a_killed_backup_blocks_nothing_and_the_vault_is_whole(
+    mortal: Scene, customer: Customer
+) -> None:
+    scene = mortal
     slowly(scene, 0.1)
     broken = customer.start()
     wait_for_content(scene, f"/sessions/{broken}")
@@ -120,9 +129,10 @@ def finish(customer: Customer, broken: str) -> Json:
     return ended
 
 
-def test_a_killed_restore_can_be_started_again_and_doubles_nothing(mortal: Scene) -> None:
-    scene, customer = mortal, mortal.onboarded()
-    scene.let_restore(customer)
+def test_a_killed_restore_can_be_started_again_and_doubles_nothing(
+    mortal: Scene, customer: Customer
+) -> None:
+    scene = mortal
     customer.back_up()
     user = customer.people[0]
     drive = customer.object("drive", user)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parents[2]
-SMALL = ("--users", "3", "--mails", "12", "--files", "8")
+SMALL = ("--users", "3", "--mails", "6", "--files", "6")
 GONE_SECONDS = 30
 
 
@@ -77,11 +77,10 @@ def demos() -> Iterator[list[Demo]]:
         demo.process.communicate()
 
 
-@pytest.mark.parametrize("chapter", ["0  ", "3  "], ids=["while starting", "in the first backup"])
-def test_ctrl_c_leaves_nothing_behind(demos: list[Demo], chapter: str) -> None:
+def test_ctrl_c_in_a_backup_leaves_nothing_behind(demos: list[Demo]) -> None:
     demo = Demo()
     demos.append(demo)
-    demo.until(chapter)
+    demo.until("3  ")
     demo.process.send_signal(signal.SIGINT)
     assert demo.rest() == 130, demo.said
     assert demo.said.rstrip().endswith("Interrupted; everything has been ended.")
@@ -89,13 +88,15 @@ def test_ctrl_c_leaves_nothing_behind(demos: list[Demo], chapter: str) -> None:
     wait_until_nothing_is_left(demo.mark)
 
 
-def test_after_a_kill_the_demo_runs_again_to_its_end(demos: list[Demo]) -> None:
-    killed = Demo()
-    demos.append(killed)
-    killed.until("3  ")
-    killed.process.kill()
-    killed.rest()
-    wait_until_nothing_is_left(killed.mark)
+def test_after_ctrl_c_and_a_kill_the_demo_runs_to_its_end(demos: list[Demo]) -> None:
+    interrupted, killed = Demo(), Demo()
+    demos += [interrupted, killed]
+    for demo, end in ((interrupted, signal.SIGINT), (killed, signal.SIGKILL)):
+        demo.until("0  ")
+        demo.process.send_signal(end)
+        demo.rest()
+        wait_until_nothing_is_left(demo.mark)
+    assert interrupted.process.returncode == 130
 
     demo = Demo()
     demos.append(demo)

@@ -7,10 +7,9 @@ from fastapi.dependencies.utils import get_flat_params
 from fastapi.params import Query
 from fastapi.routing import APIRoute
 
-from functions.api import ROUTERS, problems
+from functions.api import ROUTERS, described, problems
 from functions.api.edge import Edge
 from functions.api.versions import known_version
-from functions.binding import DURABLE
 from functions.webhooks import ROUTERS as WEBHOOKS
 from shared.kit.errors import Invalid
 
@@ -49,19 +48,12 @@ def build() -> FastAPI:
 
 
 class _PartnerApi(FastAPI):
-    """FastAPI whose document says what really leaves: one media type for refusals."""
+    """FastAPI whose document says what really leaves."""
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI 3.1 document; made once."""
         if self.openapi_schema is None:
-            document = super().openapi()
-            for path in document["paths"].values():
-                for operation in path.values():
-                    operation.pop(DURABLE, None)
-                    for status in ("4XX", "5XX"):
-                        content = operation["responses"][status]["content"]
-                        for kind in content.keys() - {problems.MEDIA_TYPE}:
-                            del content[kind]
+            document = described.complete(super().openapi())
             self.openapi_schema = document
         return self.openapi_schema
 

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from functions.api import exchange
@@ -33,7 +33,9 @@ class FieldError(ApiModel):
 
 
 class Problem(ApiModel):
-    """A problem document: branch on `code`, show `detail`."""
+    """A problem document: branch on `code`, show `detail`. Some codes have further members."""
+
+    model_config = ConfigDict(extra="allow")
 
     type: str
     title: str

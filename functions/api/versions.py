@@ -68,6 +68,7 @@ def known_version(
             max_length=20,
             description=f"Date of the contract, YYYY-MM-DD. Left out: {DEFAULT}, for ever",
             examples=[DEFAULT],
+            json_schema_extra={"enum": list(SUPPORTED)},
         ),
     ] = None,
 ) -> None:

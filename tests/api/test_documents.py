@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from openapi_spec_validator import validate
 
 from functions.api.app import build
 
@@ -29,12 +30,57 @@ def test_it_is_openapi_3_1_with_an_operation_id_everywhere(document: dict) -> No
     assert all(one.get("summary") for one in operations)
 
 
-def test_every_refusal_is_a_problem_document(document: dict) -> None:  # type: ignore[type-arg]
+def test_it_is_valid(document: dict) -> None:  # type: ignore[type-arg]
+    validate(document)
+
+
+def _refusals(document: dict, operation: dict) -> dict:  # type: ignore[type-arg]
+    """Refusals of an operation by status, references followed."""
+    found = {}
+    for status, answer in operation["responses"].items():
+        if reference := answer.get("$ref"):
+            answer = document["components"]["responses"][reference.rsplit("/", 1)[1]]
+        if status >= "400":
+            found[status] = answer
+    return found
+
+
+def test_every_refusal_is_a_problem_document_with_an_example(document: dict) -> None:  # type: ignore[type-arg]
     for path in document["paths"].values():
         for operation in path.values():
-            for status in ("4XX", "5XX"):
-                content = operation["responses"][status]["content"]
-                assert list(content) == ["application/problem+json"]
+            refusals = _refusals(document, operation)
+            assert {"400", "431", "500"} <= refusals.keys()
+            for answer in refusals.values():
+                problem = answer["content"]["application/problem+json"]
+                assert problem["schema"] == {"$ref": "#/components/schemas/Problem"}
+                assert problem["example"]["code"]
+
+
+def test_every_operation_tells_of_the_manners(document: dict) -> None:  # type: ignore[type-arg]
+    for path in document["paths"].values():
+        for method, operation in path.items():
+            if "security" not in operation:
+                continue
+            given = {each.get("name") or each["$ref"] for each in operation["parameters"]}
+            refusals = _refusals(document, operation).keys()
+            assert {"401", "403", "429", "503"} <= refusals
+            assert "api-version" in given
+            if method == "post":
+                assert "#/components/parameters/IdempotencyKey" in given
+                assert {"409", "413", "422"} <= refusals
+            if method in {"put", "patch", "delete"} and "If-Match" in given:
+                assert {"412", "428"} <= refusals
+            if method == "get":
+                assert "304" in operation["responses"]
+                assert "ETag" in operation["responses"]["200"]["headers"]
+
+
+def test_every_body_has_an_example(document: dict) -> None:  # type: ignore[type-arg]
+    for path in document["paths"].values():
+        for operation in path.values():
+            for holder in (operation.get("requestBody", {}), *operation["responses"].values()):
+                for kind, content in holder.get("content", {}).items():
+                    assert "example" in content or "json" not in kind or kind.endswith("jsonl")
 
 
 def test_every_route_but_the_public_ones_needs_a_token(document: dict) -> None:  # type: ignore[type-arg]

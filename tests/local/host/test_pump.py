@@ -21,7 +21,7 @@ class BreakingHub(rpc.TaskHubSidecarServiceServicer):
         self.streams = 0
         self.answers: asyncio.Queue[Any] = asyncio.Queue()
 
-    async def GetWorkItems(self, request: Any, context: Any) -> AsyncIterator[Any]:
+    async def GetWorkItems(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
         self.streams += 1
         if self.streams == 1:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "away for a moment")
@@ -31,7 +31,7 @@ class BreakingHub(rpc.TaskHubSidecarServiceServicer):
         yield item
         await asyncio.Event().wait()
 
-    async def CompleteActivityTask(self, request: Any, context: Any) -> Any:
+    async def CompleteActivityTask(self, request: Any, context: Any) -> Any:  # noqa: N802
         await self.answers.put(request)
         return pb.CompleteTaskResponse()
 

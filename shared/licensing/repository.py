@@ -162,11 +162,13 @@ class Ledgers:
             raise ActionForbidden("This concerns all customers of the partner.", rule="scope")
         partner = scope.partner_id
         head, etag = await self._head(partner)
-        pools, subs, guards = await asyncio.gather(
-            self._read_pools(partner, head.seq),
+        # From the store, not from memory: this is also what the ledger is compared with.
+        stored, subs, guards = await asyncio.gather(
+            self._read(partner, "pool~"),
             self._read(partner, "sub~"),
             self._read(partner, "guard~"),
         )
+        pools = {pool.pool_id: pool for pool in map(rows.to_pool, stored)}
         by_key = {row.key: rows.to_sub(row) for row in subs}
         by_customer = {guard.customer_id: guard for guard in map(rows.to_guard, guards)}
         return Snapshot(head, etag, Book(self.catalogue, self.today(), pools, by_key, by_customer))
@@ -208,7 +210,7 @@ class Ledgers:
             raise ActionForbidden("This concerns all customers of the partner.", rule="scope")
         if customer is not None and not scope.covers(customer):
             raise NotFound(f"There is no customer with the id {customer[:64]!r}.")
-        where = {"where": "customer eq @customer ", "parameters": {"customer": customer}}
+        where = {"where": "customer eq @customer", "parameters": {"customer": customer}}
         found = self._table.query(
             scope.partner_id,
             prefix="event~",

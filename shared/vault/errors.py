@@ -62,6 +62,24 @@ class KeyAlarm(HoldfastError):
     code, status, title = "KEY_ALARM", 500, "A key is not the one that was recorded"
 
 
+class SnapshotExpired(HoldfastError):
+    """The restore point is past its retention and not held (V57)."""
+
+    code, status, title = "SNAPSHOT_EXPIRED", 410, "The restore point has expired"
+
+
+class ErasurePending(HoldfastError):
+    """The object is marked for erasure: nothing is written to it any more (W0)."""
+
+    code, status, title = "ERASURE_PENDING", 409, "The object is being erased"
+
+
+class ErasureRefused(HoldfastError):
+    """An erasure may not begin or not go on: a legal hold, or too few approvals."""
+
+    code, status, title = "ERASURE_REFUSED", 409, "The erasure is refused"
+
+
 @contextmanager
 def located(where: str) -> Iterator[None]:
     """Turn what the format package or a missing blob says into refusals with a place (V65)."""

@@ -4,7 +4,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from shared.vault.format.keys import ObjectKeys, TenantKeys
 from shared.vault.format.primitives import hex16
 from shared.vault.format.rows import Place
 from shared.vault.index import Index
+from shared.vault.locks import Locks
 from shared.vault.model import (
     Cursor,
     Declared,
@@ -65,15 +66,30 @@ class Checkpoint:
         return [bytes.fromhex(name) for name in self.meta["packs"]]
 
 
+@dataclass(slots=True)
+class Guard:
+    """What keeping the vault asks of a writer."""
+
+    files: dict[str, str] = field(default_factory=dict)
+    """Name -> hex SHA-256 of repository file and key blobs, repeated in the head."""
+    locks: Locks | None = None
+    key_lock: str = "rolling"
+    shared: dict[str, datetime] = field(default_factory=dict)
+    """Until when what all objects share is locked, as far as this process knows."""
+    condemned: frozenset[str] = frozenset()
+    """Blobs on a condemned list (V22)."""
+
+
 class Run:
     """Opened by `Vault.open_run`, in every activity of the run again."""
 
     def __init__(
         self, store: BlobStore, control: BlobStore, keys: ObjectKeys, tenant: TenantKeys,
-        ref: ObjectRef, run_id: str, files: Mapping[str, str] | None = None,
+        ref: ObjectRef, run_id: str, guard: Guard | None = None,
     ) -> None:  # fmt: skip
-        """`files`: name -> hex SHA-256 of repository file and key blobs, repeated in the head."""
-        self.files = dict(files or {})
+        guard = guard or Guard()
+        self.files, self.locks, self.key_lock = guard.files, guard.locks, guard.key_lock
+        self.shared, self.condemned = guard.shared, guard.condemned
         self.store, self.control, self.keys, self.ref, self.id = store, control, keys, ref, run_id
         self.ops, self.epoch = tenant.ops, tenant.epoch
         self.parent: SnapshotHead | None = None
@@ -260,7 +276,11 @@ class Run:
         if row is None or not row.has_content:
             return {}
         found = await places_of(self.store, self.keys, row)
-        return {place.digest: place._replace(pack=index_of(pack)) for pack, place in found}
+        return {
+            place.digest: place._replace(pack=index_of(pack))
+            for pack, place in found
+            if names.pack(self.keys.oid, pack) not in self.condemned
+        }
 
     async def seal(
         self,

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.kit.blobs import BlobMissing
@@ -13,6 +13,7 @@ from shared.vault.format import base as base_format
 from shared.vault.format import names, snapshot, tree
 from shared.vault.format.snapshot import NO_PREV, Tail
 from shared.vault.keyring import put_once
+from shared.vault.lockkeeper import lock_dependencies, lock_record
 from shared.vault.merge import Tally
 from shared.vault.model import Declared, Enumeration, GraphUse, Kind, SnapshotHead, instant
 from shared.vault.ranges import RangeReader
@@ -55,6 +56,7 @@ class Built:
 async def seal_run(run: "Run", facts: Facts) -> SnapshotHead:
     """Commit the run's slices as the next snapshot."""
     if run.sealed is not None:
+        await lock_record(run, run.sealed.n, _term(facts))
         await run.abandon()
         return run.sealed
     if run.slices == 0:
@@ -88,17 +90,25 @@ async def _commit(run: "Run", facts: Facts) -> SnapshotHead:
         run.keys.repo, run.keys.oid, n, run.parent.record_hash if run.parent else NO_PREV,
         built.root.hex(), items, run.epoch,
     )  # fmt: skip
-    head = _head(run, facts, checkpoints, built)
+    floor = await lock_dependencies(run, built, _term(facts), facts.expires)  # W3
+    head = _head(run, facts, checkpoints, built) | {
+        "lock_floor": None if floor is None else instant(floor)
+    }
     private = _private(run, facts, checkpoints, built.tally)
     _, blob = await asyncio.to_thread(
         snapshot.build, run.ops, run.keys.key, clear, head, built.tail, private
     )
-    # W3 and W5, the locks, belong here; `lock_mode: none` has none (V59).
     await put_once(run.store, names.record(run.keys.oid, n), blob)  # W4: the commit
     committed = (await run.load(n)).snapshot
     if committed.run != run.id:
         raise Superseded(f"another run committed snapshot {n} first")  # V48, V49
+    await lock_record(run, n, _term(facts))  # W5
     return committed
+
+
+def _term(facts: Facts) -> timedelta | None:
+    """The retention; None = unlimited."""
+    return None if facts.expires is None else facts.expires - facts.ended
 
 
 async def _build(run: "Run", facts: Facts, checkpoints: list["Checkpoint"]) -> Built:
@@ -163,7 +173,6 @@ def _head(
         "started": instant(facts.started),
         "ended": instant(facts.ended),
         "expires": None if facts.expires is None else instant(facts.expires),
-        "lock_floor": None,
         "base": built.base,
         "tail": {"spent": built.spent},
         "counts": {

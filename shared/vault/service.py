@@ -2,15 +2,23 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from shared.kit.blobs import BlobMissing, BlobStore
+from shared.kit.clock import Clock
 from shared.vault.chunker import check_golden, parameters
-from shared.vault.errors import UnknownRepository, UnknownSnapshot, located
+from shared.vault.errors import (
+    ErasurePending,
+    SnapshotExpired,
+    UnknownRepository,
+    UnknownSnapshot,
+    located,
+)
 from shared.vault.format import names, repofile
 from shared.vault.format.primitives import hex16, sha
 from shared.vault.keyring import KeyRing, put_once
 from shared.vault.keystore import KeyStore
+from shared.vault.locks import Locks, NoLocks
 from shared.vault.model import ObjectRef, SnapshotHead
 from shared.vault.repository import (
     check_run_id,
@@ -19,8 +27,10 @@ from shared.vault.repository import (
     newest_number,
     record_numbers,
 )
-from shared.vault.run import Run
+from shared.vault.retention import effective_expiry, is_expired
+from shared.vault.run import Guard, Run
 from shared.vault.snapshots import Snapshot
+from shared.vault.upkeep import Upkeep, condemned, marks
 
 
 async def create_repository(
@@ -32,11 +42,13 @@ async def create_repository(
     tenant_id: str,
     now: datetime,
     recovery_public_pem: bytes | None = None,
+    locks: Locks | None = None,
+    key_lock: Literal["rolling", "full"] = "rolling",
 ) -> "Vault":
     """Make the tenant key and the repository file; repeating it opens what is there.
 
     Without a recovery key of the customer the wrap goes to a sealed key of ours and the repository
-    file says `"recovery":"sealed"` (V7).
+    file says `"recovery":"sealed"` (V7). With `locks` the repository is `lock_mode: full`.
     """
     hex16(repo_id)
     ring = KeyRing(vault, keys, repo_id)
@@ -50,9 +62,11 @@ async def create_repository(
         created=now,
         chunker=parameters(),
         recovery="sealed" if recovery_public_pem is None else "customer",
+        lock_mode="none" if locks is None else "full",
+        key_lock=key_lock,
     )
     await put_once(vault, names.REPOSITORY, blob)
-    return await open_repository(vault, control, keys, repo_id=repo_id)
+    return await open_repository(vault, control, keys, repo_id=repo_id, locks=locks)
 
 
 async def open_repository(
@@ -62,8 +76,13 @@ async def open_repository(
     *,
     repo_id: str,
     known_keys: Mapping[str, str] | None = None,
+    locks: Locks | None = None,
+    clock: Clock | None = None,
 ) -> "Vault":
     """Open; `VaultTooNew` for an unknown format or feature (V2), `UnknownRepository` for another.
+
+    `locks` is needed to write into a repository of `lock_mode: full`. With `clock`, expired
+    snapshots are refused (V57).
 
     `known_keys` maps key blob names to their recorded hex SHA-256: others raise `KeyAlarm` (V8).
     """
@@ -78,16 +97,20 @@ async def open_repository(
         raise UnknownRepository(f"the container holds another repository than {repo_id}")
     ring = KeyRing(vault, keys, repo_id, known=known_keys)
     ring.digests[names.REPOSITORY] = sha(blob).hex()
-    return Vault(vault, control, ring, document)
+    return Vault(vault, control, ring, document, locks, clock)
 
 
 class Vault:
     """One repository."""
 
     def __init__(
-        self, store: BlobStore, control: BlobStore, ring: KeyRing, document: dict[str, Any]
-    ) -> None:
+        self, store: BlobStore, control: BlobStore, ring: KeyRing, document: dict[str, Any],
+        locks: Locks | None = None, clock: Clock | None = None,
+    ) -> None:  # fmt: skip
         self._store, self._control, self._ring = store, control, ring
+        self._locks, self._clock = locks, clock
+        self._shared: dict[str, datetime] = {}
+        self._oids: dict[tuple[str, str], str] = {}
         self.document = document
         self.repo = str(document["repo"])
 
@@ -104,19 +127,45 @@ class Vault:
         return ObjectHandle(self, ref)
 
     async def oid(self, ref: ObjectRef) -> str:
-        """The object's name in the vault."""
-        return names.oid((await self._ring.tenant(1)).oid, ref.workload, ref.source_id)
+        """The object's name in the vault: of the first generation that is not gone (V70)."""
+        known = self._oids.get((ref.workload, ref.source_id))
+        if known is None:
+            k_oid, generation = (await self._ring.tenant(1)).oid, 0
+            while True:
+                known = names.oid(k_oid, ref.workload, ref.source_id, generation)
+                if not (await marks(self._control, known)).gone:
+                    break
+                generation += 1
+            self._oids[ref.workload, ref.source_id] = known
+        return known
+
+    async def upkeep(self) -> Upkeep:
+        """What the keepers work with: K_ops, locks and facts, no content key."""
+        ops = (await self._ring.tenant(1)).ops
+        locks = self._locks or NoLocks(self._store, self._clock)
+        return Upkeep(self._store, self._control, locks, ops, self.document)
 
     async def open_run(self, ref: ObjectRef, run_id: str) -> Run:
         """W0: open a run, or go on with it; makes the object's key at its first run."""
         check_run_id(run_id)
+        if self.document["lock_mode"] == "full" and self._locks is None:
+            raise ValueError("a repository with locks is written through its lock port (V53)")
         oid = await self.oid(ref)
+        found = await marks(self._control, oid)
+        if found.erasing:
+            raise ErasurePending("the object is marked for erasure")
         keys = await self._ring.object(oid, create=True)
         tenant = await self._ring.tenant(1)
         digests = self._ring.digests
         used = (names.REPOSITORY, names.tenant_key(tenant.epoch), names.object_key(oid))
-        files = {name: digests[name] for name in used if name in digests}
-        run = Run(self._store, self._control, keys, tenant, ref, run_id, files)
+        guard = Guard(
+            {name: digests[name] for name in used if name in digests},
+            self._locks,
+            str(self.document["key_lock"]),
+            self._shared,
+            frozenset(await condemned(self._control, found.lists)),
+        )
+        run = Run(self._store, self._control, keys, tenant, ref, run_id, guard)
         return await run.open()
 
     async def head(self, ref: ObjectRef) -> SnapshotHead | None:
@@ -141,11 +190,23 @@ class Vault:
         n = await newest_number(self._store, oid) if n is None else n
         ops = (await self._ring.tenant(1)).ops
         loaded = await load_record(self._store, ops, self.repo, oid, n)
+        await self._refuse_expired(oid, loaded.snapshot)
         try:
             keys = await self._ring.object(oid)
         except BlobMissing:
             raise UnknownSnapshot("the object's key is gone: its content was erased") from None
         return Snapshot(self._store, loaded, keys, ops)
+
+    async def _refuse_expired(self, oid: str, head: SnapshotHead) -> None:
+        """V57; facts are read only when the record itself says that it expired."""
+        if self._clock is None or not is_expired(head.expires, self._clock.now(), held=False):
+            return
+        facts = await (await self.upkeep()).facts(oid)
+        expires = effective_expiry(
+            head.ended, head.expires, facts.longest, unlimited=facts.unlimited
+        )
+        if is_expired(expires, self._clock.now(), held=facts.held):
+            raise SnapshotExpired(f"snapshot {head.n} expired at {head.document['expires']}")
 
 
 class ObjectHandle:

@@ -12,17 +12,24 @@ KNOWN_FEATURES: frozenset[str] = frozenset()
 
 
 def build(
-    *, repo: str, tenant: str, created: datetime, chunker: dict[str, Any], recovery: str
+    *,
+    repo: str,
+    tenant: str,
+    created: datetime,
+    chunker: dict[str, Any],
+    recovery: str,
+    lock_mode: str = "none",
+    key_lock: str = "rolling",
 ) -> bytes:
-    """The file; `recovery` is `customer` or `sealed` (V7), locks are `none` (V59) for now."""
+    """The file; `recovery` is `customer` or `sealed` (V7), `lock_mode` `full` or `none` (V59)."""
     document = {
         "format": FORMAT,
         "repo": repo,
         "tenant": tenant,
         "created": created.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "features": {"required": [], "optional": []},
-        "lock_mode": "none",
-        "key_lock": "rolling",
+        "lock_mode": lock_mode,
+        "key_lock": key_lock,
         "recovery": recovery,
         "chunker": chunker,
         "hash": "sha256",

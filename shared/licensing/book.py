@@ -129,17 +129,18 @@ class Draft:
 
     def _customers(self) -> list[str]:
         keys = [key for event in self._events for key in event.touches]
-        return sorted({key.split("~")[1] for key in keys if key.startswith("sub~")})
+        return sorted({key.split("~")[1] for key in keys if key.startswith(("sub~", "guard~"))})
 
     def _keep_guard(self, customer_id: str) -> None:
         old = self.book.guard(customer_id)
         new = guard_after(self.book, customer_id, self._facts.get(customer_id))
         if new == old and customer_id in self.book.guards:
             return
+        # The last event of the customer carries it, so that no later one overwrites it.
         last = max(
             index
             for index, event in enumerate(self._events)
-            if any(key.startswith(f"sub~{customer_id}~") for key in event.touches)
+            if any(key == old.key or key.startswith(f"sub~{customer_id}~") for key in event.touches)
         )
         event = self._events[last]
         sets = {**event.sets, new.key: new.model_dump(mode="json")}

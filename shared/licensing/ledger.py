@@ -106,6 +106,8 @@ def apply(rows: Rows, event: Event) -> None:
     for move in event.moves:
         _credit(rows, move, move.source, -move.quantity)
         _credit(rows, move, move.target, move.quantity)
+        for account in (move.source, move.target):
+            _date(rows, move, account, event.effective.isoformat())
 
 
 def fold(events: Iterable[Event]) -> Rows:
@@ -140,6 +142,14 @@ def differences(told: Mapping[str, Mapping[str, Any]], stored: Rows) -> list[str
             if ours.get(name) != theirs.get(name)
         ]
     return sorted(found)
+
+
+def _date(rows: Rows, move: Move, account: str, day: str) -> None:
+    """Note the latest day on which a subscription's lots or a pool's total moved."""
+    kind, _, _ = account.partition("~")
+    if kind in _OUTSIDE or kind == "sub":
+        row = rows[account if kind == "sub" else f"pool~{move.pool}"]
+        row["moved_on"] = max(row.get("moved_on") or day, day)
 
 
 def _credit(rows: Rows, move: Move, account: str, delta: int) -> None:

@@ -141,6 +141,8 @@ class Pool(_Entity):
     """Partner -> its pool fed from this one (RES-05)."""
     transfers: dict[str, Transfer] = {}
     """Seats under way; empty when nothing is."""
+    moved_on: date | None = None
+    """Latest effective day of a change of the total: nothing later told takes effect before it."""
 
     @property
     def available(self) -> int:
@@ -187,6 +189,8 @@ class Subscription(_Entity):
     superseded_by: LicenceType | None = None
     superseded_on: date | None = None
     ended_on: date | None = None
+    moved_on: date | None = None
+    """Latest effective day on which seats came or went."""
 
     @property
     def key(self) -> str:

@@ -41,7 +41,7 @@ BATCH = 100
 # Each lost race means that another change of this partner was written; so many in a row mean
 # more writers than one partition takes.
 ATTEMPTS = 200
-_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.004, 0.5
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.01, 0.5
 _random = SystemRandom()
 
 Decide = Callable[[Book], Decision]
@@ -126,8 +126,8 @@ class Ledgers:
                 try:
                     events = await self.commit(scope, snapshot, decision, command)
                 except LostRace:
-                    await self._pause(pause * _random.uniform(0.5, 1.5))
-                    pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
+                    await self._pause(pause * _random.uniform(0.1, 1.9))
+                    pause = min(pause * 1.6, _LONGEST_PAUSE_SECONDS)
                     continue
                 return Outcome(events, decision.after, decision.notices, attempts=attempt)
         raise LicensingBusy("Repeat the request in a moment.", retryAfter=2)

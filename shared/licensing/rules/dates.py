@@ -76,6 +76,11 @@ def unlocks_for(sub: Subscription, leaving: int) -> date | None:
     return None
 
 
+def told_late(due: date, moved_on: date | None, today: date) -> date:
+    """Effective day of what was due earlier: not before what it undoes, not after today."""
+    return min(today, max(due, moved_on or due))
+
+
 def order_lives(order: Order, day: date) -> bool:
     """Whether the order still counts on that day."""
     return order.end >= day

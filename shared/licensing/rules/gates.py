@@ -74,7 +74,11 @@ def expire(
                 "shortfall": 0,
             }
         },
-        effective=last + dates.ONE_DAY if by_date and last else None,
+        effective=(
+            dates.told_late(last + dates.ONE_DAY, sub.moved_on, draft.day)
+            if by_date and last
+            else None
+        ),
         note="a trial" if sub.type is SubscriptionType.TRIAL else "",
     )
 

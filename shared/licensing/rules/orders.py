@@ -73,7 +73,7 @@ def drop_order(draft: Draft, pool: Pool, order_id: str, rules: tuple[str, ...]) 
         rules=rules,
         moves=[_out(pool.pool_id, order.quantity)],
         sets={key: {"orders": left, "end": end}},
-        effective=min(draft.day, order.end + dates.ONE_DAY),
+        effective=dates.told_late(order.end + dates.ONE_DAY, pool.moved_on, draft.day),
     )
     _note_overcommitted(draft, pool.pool_id)
 
@@ -152,7 +152,7 @@ def _cancel(draft: Draft, pool: Pool, order: OrderChange, held: Order) -> None:
         key,
         rules=("LIC-47", "LIC-11"),
         sets={key: values},
-        effective=min(draft.day, last),
+        effective=dates.told_late(last, pool.moved_on, draft.day),
         note=f"ends on {last}",
     )
     draft.notice("orderCancelled", pool=pool.pool_id, order=order.order_id, end=last)

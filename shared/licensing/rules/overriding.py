@@ -75,7 +75,7 @@ def release(draft: Draft, sub: Subscription) -> None:
         rules=("LIC-36", "AMB-10"),
         moves=gates.returning(draft.book, sub),
         sets={sub.key: {"released": sub.quantity, "consumed": 0}},
-        effective=min(draft.day, max(began, ends)) if ends else None,
+        effective=dates.told_late(max(began, ends), sub.moved_on, draft.day) if ends else None,
     )
 
 

@@ -80,6 +80,7 @@ def purchase(book: Book, order: Purchase) -> Decision:
         contract_effective=order.contract_effective,
         orders={order.order_id: bought},
         entitlements=order.entitlements,
+        moved_on=book.day,
         recorded_phase="Active" if begins <= book.day else "Scheduled",
     )
     counters = {"total", "assigned", "passed_on", "burnt"}
@@ -117,6 +118,8 @@ def _check_purchase(book: Book, order: Purchase) -> None:
         errors.append({"pointer": "/quantity", "detail": "At least 1."})
     if order.end < (order.start or order.contract_effective):
         errors.append({"pointer": "/end", "detail": "It ends before it begins."})
+    elif order.end < book.day:
+        errors.append({"pointer": "/end", "detail": "It has ended already."})
     if errors:
         raise InvalidRequest(errors, rule="MKT-16")
     last_day = dates.years_after(order.contract_effective, 1) - dates.ONE_DAY

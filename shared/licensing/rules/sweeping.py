@@ -65,7 +65,7 @@ def _sweep_pool(draft: Draft, pool: Pool) -> None:
             key,
             rules=("24.2 Pool", "LIC-05"),
             sets={key: {"recorded_phase": "Ended"}},
-            effective=pool.end + dates.ONE_DAY,
+            effective=dates.told_late(pool.end + dates.ONE_DAY, pool.moved_on, draft.day),
         )
         return
     over = [name for name, order in pool.orders.items() if not dates.order_lives(order, draft.day)]

@@ -16,7 +16,7 @@ from shared.licensing.refusals import (
     PoolExhausted,
     Tier2NotEnabled,
 )
-from shared.licensing.rules import gates, pools
+from shared.licensing.rules import dates, gates, pools
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ def follow_parent(book: Book, pool_id: str, parent_end: date) -> Decision:
         return draft.decision()
     key = pool_key(pool_id)
     sets = {key: {"end": parent_end, "parent_end": parent_end}}
-    effective = min(book.day, max(parent_end, pool.start))
+    effective = dates.told_late(parent_end, pool.moved_on, book.day)
     draft.record("PoolFollowed", key, rules=("RES-08", "LIC-11"), sets=sets, effective=effective)
     return draft.decision()
 

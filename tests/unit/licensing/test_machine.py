@@ -66,6 +66,19 @@ class Books(RuleBasedStateMachine):
         self.folds: dict[str, Fold] = {}
 
     def teardown(self) -> None:
+        """At the end, the past is looked at as well: it adds up on every day."""
+        for world in (self.world, self.below):
+            events = self.loop.run_until_complete(world.ledgers.ledger(world.scope))
+            for days in range(0, (self.today - START).days + 1, 9):
+                past = ledger.known(events, as_of=START + timedelta(days=days))
+                pools, subs, guards = parsed(ledger.fold(past))
+                book = Book(world.ledgers.catalogue, self.today, pools, subs, guards)
+                for pool in book.pools.values():
+                    held = [sub for sub in subs.values() if sub.pool_id == pool.pool_id]
+                    assert pool.assigned == sum(sub.quantity for sub in held)
+                    assert min(pool.total, pool.assigned, pool.passed_on, pool.burnt) >= 0
+                for sub in book.subs.values():
+                    assert all(quantity > 0 for quantity in sub.lots.values())
         self.loop.close()
 
     def run(self, work: Awaitable[Any]) -> Any:

@@ -155,7 +155,7 @@ async def _save(
     caller: Caller, client_id: str, body: ClientInEdit, if_match: str | None
 ) -> ApiClient:
     given, customers, network = deps(), only(body.customer_ids), body.network.parsed(OWN)
-    await require_known(given, caller.scope, customers or frozenset())
+    await require_known(given, caller.allow("customers.read").scope, customers or frozenset())
     return await given.clients.save_client(
         caller.scope,
         caller.holder,

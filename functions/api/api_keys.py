@@ -91,7 +91,7 @@ async def list_page(
 async def create(body: KeyIn, response: Response, caller: Writer) -> KeyMade:
     """It never holds more than you do: 403 GRANT_EXCEEDS_OWN. We keep a hash, not the key."""
     given, customers, network = deps(), only(body.customer_ids), body.network.parsed(OWN)
-    await require_known(given, caller.scope, customers or frozenset())
+    await require_known(given, caller.allow("customers.read").scope, customers or frozenset())
     key, text = await given.clients.make_key(
         caller.scope,
         caller.holder,

@@ -67,7 +67,7 @@ async def list_page(
 async def create(body: GroupIn, response: Response, caller: Writer) -> GroupOut:
     """Of customers that you see yourself."""
     given, customers = deps(), frozenset(body.customer_ids)
-    await require_known(given, caller.scope, customers)
+    await require_known(given, caller.allow("customers.read").scope, customers)
     group = await given.roles.create_group(
         caller.scope, caller.holder, name=body.name, customers=customers
     )
@@ -90,7 +90,7 @@ async def edit(
 ) -> GroupOut:
     """Whoever holds a role limited to the group sees what was added at once."""
     given, customers = deps(), frozenset(body.customer_ids)
-    await require_known(given, caller.scope, customers)
+    await require_known(given, caller.allow("customers.read").scope, customers)
     group = await given.roles.edit_group(
         caller.scope, caller.holder, group_id, if_match, name=body.name, customers=customers
     )

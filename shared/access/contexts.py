@@ -95,6 +95,16 @@ class Flags:
     email_previews: bool = False
 
 
+_EVERY_FLAG = Flags(
+    self_service=True,
+    create_delete_policy=True,
+    edit_trigger_policy=True,
+    auto_create_policies=True,
+    multiple_regions=True,
+    email_previews=True,
+)
+
+
 def check_enterable(door: Door, email: str) -> None:
     """`MspAccessDisabled`, `CustomerPending` or `NotCustomerAdmin` (403) unless they may switch."""
     if not door.is_open:
@@ -179,6 +189,8 @@ def check_customer_right(flags: Flags, right: str, *, is_admin: bool = True) -> 
     needs = CUSTOMER_RIGHTS.get(right)
     if needs is None:
         raise PermissionMissing("This is the partner's; switch back first.")
+    if needs.needs - customer_permissions(_EVERY_FLAG, is_admin=is_admin):
+        raise PermissionMissing("This is for the customer's admin users.")
     if needs.needs - customer_permissions(flags, is_admin=is_admin):
         raise FlagOff("Ask your provider to enable it.")
 

@@ -13,6 +13,8 @@ from shared import bootstrap
 from shared.access.service import register_partner
 from shared.bootstrap import Deps, prepare
 from shared.kit.config import Settings
+from tests.api.world import World
+from tests.api.world import build as build_world
 from tests.entra import Entra
 
 PARTNER_TENANT = "11111111-2222-3333-4444-555555555555"
@@ -117,6 +119,12 @@ async def customer_id(partner: httpx.AsyncClient) -> str:
     answer = await partner.post("/api/v1/customers", json={"displayName": "Contoso"})
     assert answer.status_code == 201, answer.text
     return str(answer.json()["id"])
+
+
+@pytest.fixture
+async def two(deps: Deps, bearer: Callable[..., dict[str, str]]) -> World:
+    """Two fresh partners, and everybody who signs in at one of them."""
+    return await build_world(deps, bearer)
 
 
 def check_problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def test_end_users_restore_their_own_by_flag() -> None:
         with pytest.raises(contexts.Forbidden):
             contexts.check_self_restore(flags, "u1", owner, workload)
     assert contexts.customer_permissions(on, is_admin=False) == {"SelfRestore"}
-    with pytest.raises(contexts.FlagOff):
+    with pytest.raises(PermissionMissing):
         contexts.check_customer_right(on, "restores.start", is_admin=False)
 
 

@@ -15,9 +15,8 @@ from functions.api.protection_models import (
     SkipToken,
 )
 from functions.api.security import requires
-from functions.binding import WITH_DURABLE, current_client
-from functions.starting import start
-from orchestrations.backup import instance_of
+from functions.api.sessions import run_session
+from functions.binding import WITH_DURABLE
 from shared.access.model import Caller
 from shared.access.permissions import PermissionMissing
 from shared.bootstrap import deps
@@ -113,11 +112,15 @@ async def start_session(
 ) -> Operation:
     """409 ALREADY_RUNNING while another session of the policy runs (BKP-08)."""
     given = deps()
-    session = await service.start_session(
-        given, caller.scope, policy_id, requested_by=caller.principal.subject
-    )
-    task = {"partner_id": session.partner_id, "session_id": session.session_id}
-    await start(current_client(), "backup_session", instance_of(session.session_id), task)
+    try:
+        session = await service.start_session(
+            given, caller.scope, policy_id, requested_by=caller.principal.subject
+        )
+    except service.AlreadyRunning as running:
+        if running_id := running.extra.get("sessionId"):
+            await run_session(caller, str(running_id))  # its process may have been lost
+        raise
+    await run_session(caller, session.session_id)
     response.headers["Operation-Location"] = address(f"/operations/{session.session_id}")
     response.headers["Location"] = address(f"/sessions/{session.session_id}")
     response.headers["Retry-After"] = str(RETRY_SECONDS)

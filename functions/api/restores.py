@@ -31,6 +31,12 @@ Starter = Annotated[Caller, Depends(requires("restores.start", own="self.restore
 Key = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 
 
+async def _run(caller: Caller, restore_id: str) -> None:
+    """Start the restore's process unless it is there: harmless when repeated."""
+    task = {"partner_id": caller.scope.partner_id, "restore_id": restore_id}
+    await start(current_client(), "restore_items", instance_of(restore_id), task)
+
+
 class TargetIn(ApiModel):
     """Where the items go; the default is a new folder `Restored <date>`."""
 
@@ -155,8 +161,7 @@ async def start_restore(body: RestoreInStart, response: Response, caller: Starte
     restore = await service.start_restore(
         given, caller.scope, wanted, requested_by=caller.principal.subject
     )
-    task = {"partner_id": restore.partner_id, "restore_id": restore.restore_id}
-    await start(current_client(), "restore_items", instance_of(restore.restore_id), task)
+    await _run(caller, restore.restore_id)
     response.headers["Operation-Location"] = address(f"/operations/{restore.restore_id}")
     response.headers["Location"] = address(f"/restores/{restore.restore_id}")
     response.headers["Retry-After"] = str(RETRY_SECONDS)
@@ -174,11 +179,13 @@ async def get(restore_id: str, caller: Reader) -> RestoreOut:
     operation_id="restores_cancel",
     summary="Cancel a restore",
     status_code=202,
+    openapi_extra=WITH_DURABLE,
 )
 async def cancel(restore_id: str, response: Response, caller: Starter) -> Operation:
     """Ends as Canceled; what was restored stays. 409 RESTORE_ENDED when it has ended."""
     given = deps()
     await service.cancel_restore(given, caller.scope, restore_id)
+    await _run(caller, restore_id)  # a lost process would never end it
     response.headers["Operation-Location"] = address(f"/operations/{restore_id}")
     response.headers["Retry-After"] = str(RETRY_SECONDS)
     return await service.restore_operation(given, caller.scope, restore_id)

@@ -14,6 +14,9 @@ from functions.api.protection_models import (
     SkipToken,
 )
 from functions.api.security import requires
+from functions.binding import WITH_DURABLE, current_client
+from functions.starting import start
+from orchestrations.backup import instance_of
 from shared.access.model import Caller
 from shared.bootstrap import deps
 from shared.kit.operations import Operation
@@ -24,6 +27,12 @@ router = APIRouter(prefix="/sessions", tags=["sessions"])
 Reader = Annotated[Caller, Depends(requires("sessions.read"))]
 
 
+async def run_session(caller: Caller, session_id: str) -> None:
+    """Start the session's process unless it is there: harmless when repeated."""
+    task = {"partner_id": caller.scope.partner_id, "session_id": session_id}
+    await start(current_client(), "backup_session", instance_of(session_id), task)
+
+
 @router.get("/{session_id}", operation_id="sessions_get", summary="Read a session")
 async def get(session_id: str, caller: Reader) -> SessionOut:
     """State, progress and counts."""
@@ -31,7 +40,11 @@ async def get(session_id: str, caller: Reader) -> SessionOut:
 
 
 @router.post(
-    "/{session_id}/stop", operation_id="sessions_stop", summary="Stop a session", status_code=202
+    "/{session_id}/stop",
+    operation_id="sessions_stop",
+    summary="Stop a session",
+    status_code=202,
+    openapi_extra=WITH_DURABLE,
 )
 async def stop(
     session_id: str,
@@ -41,6 +54,7 @@ async def stop(
     """No further object starts; it ends as Stopped (BKP-09). 409 NOT_RUNNING when it has ended."""
     given = deps()
     await service.stop_session(given, caller.scope, session_id)
+    await run_session(caller, session_id)  # a lost process would never end it
     response.headers["Operation-Location"] = address(f"/operations/{session_id}")
     response.headers["Retry-After"] = str(RETRY_SECONDS)
     return await session_operation(given, caller.scope, session_id)

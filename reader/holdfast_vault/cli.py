@@ -145,6 +145,8 @@ def _snapshot(given: argparse.Namespace) -> Snapshot:
     """By number, `latest`, or the newest that ended at or before a time."""
     vault = _open(given)
     oid = _object(vault, given.object)
+    if vault.object(oid) is None:
+        raise CannotCheck(f"the key of {oid} is gone: the object was erased")
     found = numbers(vault.source, oid)
     if given.at == "latest":
         return Snapshot(vault, oid, found[-1])

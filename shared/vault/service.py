@@ -31,6 +31,7 @@ from shared.vault.retention import effective_expiry, is_expired
 from shared.vault.run import Guard, Run
 from shared.vault.snapshots import Snapshot
 from shared.vault.upkeep import Upkeep, condemned, marks
+from shared.vault.versions import OldestFirst
 
 
 async def create_repository(
@@ -51,6 +52,8 @@ async def create_repository(
     file says `"recovery":"sealed"` (V7). With `locks` the repository is `lock_mode: full`.
     """
     hex16(repo_id)
+    if locks is not None:
+        vault = OldestFirst(vault, locks)
     ring = KeyRing(vault, keys, repo_id)
     try:
         await vault.size(names.tenant_key(1))
@@ -81,12 +84,15 @@ async def open_repository(
 ) -> "Vault":
     """Open; `VaultTooNew` for an unknown format or feature (V2), `UnknownRepository` for another.
 
-    `locks` is needed to write into a repository of `lock_mode: full`. With `clock`, expired
+    `locks` is needed to write into a repository of `lock_mode: full`; through it the oldest version
+    of a name is read (V64). With `clock`, expired
     snapshots are refused (V57).
 
     `known_keys` maps key blob names to their recorded hex SHA-256: others raise `KeyAlarm` (V8).
     """
     check_golden()
+    if locks is not None and not isinstance(vault, OldestFirst):
+        vault = OldestFirst(vault, locks)
     try:
         blob = await vault.get(names.REPOSITORY)
     except BlobMissing:

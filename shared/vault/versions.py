@@ -66,7 +66,7 @@ class OldestFirst:
 
     async def _odd(self, name: str) -> dict[str, Version]:
         """Names near `name` whose current version is not the only one, with the oldest version."""
-        prefix = "/".join(name.split("/")[:2]) + "/"
+        prefix = name[: name.rindex("/") + 1]
         at, found = self._known.get(prefix, (0.0, None))
         if found is None or self._clock() - at > BELIEVED_SECONDS:
             oldest: dict[str, Version] = {}

@@ -77,6 +77,7 @@ class WormBlobs:
 
     async def versions(self, prefix: str = "", *, deleted: bool = False) -> AsyncIterator[Version]:
         await self.trap.before("versions", prefix)
+        await self.trap.after("versions", prefix, 0)
         for name in sorted(self.names):
             if not name.startswith(prefix):
                 continue

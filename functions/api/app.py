@@ -7,9 +7,8 @@ from fastapi.dependencies.utils import get_flat_params
 from fastapi.params import Query
 from fastapi.routing import APIRoute
 
-from functions.api import ROUTERS, described, problems
+from functions.api import ROUTERS, described, problems, versions
 from functions.api.edge import Edge
-from functions.api.versions import known_version
 from functions.webhooks import ROUTERS as WEBHOOKS
 from shared.kit.errors import Invalid
 
@@ -33,7 +32,7 @@ def build() -> FastAPI:
         openapi_url=None,  # served by a route of our own, so that it becomes a function as well
         docs_url=None,
         redoc_url=None,
-        dependencies=[Depends(known_query), Depends(known_version)],
+        dependencies=[Depends(known_query), Depends(versions.known_version)],
         responses={
             "4XX": {"description": "Refused", **_problem()},
             "5XX": {"description": "Failed on our side", **_problem()},
@@ -58,7 +57,7 @@ class _PartnerApi(FastAPI):
         return self.openapi_schema
 
 
-def known_query(request: Request) -> None:
+async def known_query(request: Request) -> None:
     """Refuse a query parameter that the route does not declare: a typo is never ignored."""
     route = request.scope["route"]
     unknown = sorted(set(request.query_params) - _declared(route))
@@ -81,7 +80,7 @@ def _declared(route: APIRoute) -> frozenset[str]:
             field.alias
             for field in get_flat_params(route.dependant)
             if isinstance(field.field_info, Query)
-        )
+        ) | {versions.NAME}
     return known
 
 

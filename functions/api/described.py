@@ -16,8 +16,8 @@ Json = dict[str, Any]
 
 CHANGES = frozenset({"post", "put", "patch", "delete"})
 ALWAYS = (400, 414, 431, 500)
-SIGNED_IN = (401, 403, 429, 503)
-IN_CHANGES = (404, 409, 413, 422)
+SIGNED_IN = (401, 403, 404, 429, 503)
+IN_CHANGES = (409, 413, 422)
 WITH_IF_MATCH = (412, 428)
 UPSTREAM = (502,)
 
@@ -77,7 +77,7 @@ def _refusals(path: str, method: str, operation: Json) -> set[int]:
     if "security" in operation:
         found |= set(SIGNED_IN)
     if "{" in path:
-        found |= {404, 409}
+        found |= {409}
     if method in CHANGES:
         found |= {*IN_CHANGES, *UPSTREAM}
         if any(each.get("name") == "If-Match" for each in operation["parameters"]):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+from functions.api import versions
 from shared.access.model import Caller
 from shared.bootstrap import deps
 
@@ -30,8 +31,8 @@ class Pages:
             return None
         tokens = await deps().skip_tokens()
         token = tokens.seal(self._partner, self._route, self._bound(), place)
-        query = urlencode({**self._filters, "maxpagesize": size, "skipToken": token}, doseq=True)
-        return f"{address(self._path)}?{query}"
+        query = {**self._filters, **versions.asked(), "maxpagesize": size, "skipToken": token}
+        return f"{address(self._path)}?{urlencode(query, doseq=True)}"
 
     def _bound(self) -> dict[str, Any]:
         return {**self._filters, "path": self._path}

@@ -6,6 +6,7 @@ first version answers, for ever: a default that moved would change under a runni
 
 import re
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -19,6 +20,7 @@ DEFAULT = "2026-11-01"
 SUPPORTED = (DEFAULT,)
 """Oldest first."""
 NAME = "api-version"
+_asked: ContextVar[str | None] = ContextVar("api_version", default=None)
 _FORM = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -59,7 +61,7 @@ def headers(
     return found.headers() if found else {}
 
 
-def known_version(
+async def known_version(
     request: Request,
     version: Annotated[
         str | None,
@@ -81,3 +83,10 @@ def known_version(
             supported=list(SUPPORTED),
         )
     request.state.version = version or DEFAULT
+    _asked.set(version)
+
+
+def asked() -> dict[str, str]:
+    """The version this request named, as a query: links to further pages keep it."""
+    version = _asked.get()
+    return {NAME: version} if version else {}

@@ -1,0 +1,353 @@
+"""Who gets which work item, when, and again when it was lost. Memory only; one event loop."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from local.host.taskhub.sqlite import activities, instances, messages, turns
+from local.host.taskhub.sqlite.alarms import Alarms
+from local.host.taskhub.sqlite.chaos import Chaos
+from local.host.taskhub.sqlite.effects import (
+    ActivityOver,
+    Alarm,
+    Changed,
+    Effect,
+    Gone,
+    Scheduled,
+    TurnOver,
+    Wake,
+)
+from local.host.taskhub.sqlite.pending import Activity, Live, Turn, back_off, gather_seconds
+from local.host.taskhub.sqlite.store import Store, Unavailable
+from local.host.taskhub.sqlite.streams import (
+    ACTIVITY_TAG,
+    TURN_TAG,
+    Stream,
+    fits,
+    work_item,
+)
+
+logger = logging.getLogger(__name__)
+
+START_TRIES = 10
+"""A start that no worker survives is given up after this many tries; other messages never."""
+TURN_LEASE_SECONDS = 300.0
+ACTIVITY_LEASE_SECONDS = 3600.0
+"""Longer than functionTimeout: who is still silent then has forgotten it."""
+
+
+class Delivery:
+    """Ready work on one side, workers' streams on the other."""
+
+    def __init__(self, chaos: Chaos | None = None) -> None:
+        self.store: Store
+        self._chaos = chaos
+        self._live: dict[int, Live] = {}
+        self._turns: dict[str, Turn] = {}
+        self._ready_turns: deque[Live] = deque()
+        self._activities: dict[int, Activity] = {}
+        self._ready_activities: deque[Activity] = deque()
+        self._streams: list[Stream] = []
+        self._waiters: dict[str, set[asyncio.Future[None]]] = {}
+        self._alarms = Alarms(lambda keys: self.store.post(lambda tx: messages.wake_due(tx, keys)))
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def clear(self) -> None:
+        """Forget everything and cut all workers: what the end of a process does."""
+        for stream in self._streams:
+            stream.queue.put_nowait(None)
+        for live in self._live.values():
+            live.stop_gathering()
+        for task in self._tasks:
+            task.cancel()
+        for waiters in self._waiters.values():
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+        self._alarms.clear()
+        for each in (self._live, self._turns, self._ready_turns, self._activities):
+            each.clear()
+        self._ready_activities.clear()
+        self._streams.clear()
+        self._waiters.clear()
+
+    # --- what transactions want
+
+    def apply(self, effects: list[Effect]) -> None:
+        """Follow committed work."""
+        for effect in effects:
+            match effect:
+                case Wake():
+                    self._wake(effect)
+                case Scheduled(seq, name, version, request):
+                    if seq not in self._activities:
+                        self._activities[seq] = item = Activity(seq, name, version, request)
+                        self._ready_activities.append(item)
+                case ActivityOver(seq):
+                    self._activity_over(seq)
+                case TurnOver(key):
+                    if (live := self._live.get(key)) is not None:
+                        live.turn_over(asyncio.get_running_loop().time())
+                        self._forget_turn(live)
+                case Gone(key):
+                    self._gone(key)
+                case Changed(instance_id):
+                    for waiter in self._waiters.pop(instance_id, ()):
+                        if not waiter.done():
+                            waiter.set_result(None)
+                case Alarm(due, key):
+                    self._alarms.set(due, key)
+        if effects:
+            self._dispatch()
+
+    def _wake(self, wake: Wake) -> None:
+        live = self._live.get(wake.key)
+        if live is None:
+            self._live[wake.key] = live = Live(wake.key, wake.id, wake.name, wake.version)
+        live.version, live.is_first = wake.version, wake.is_first
+        if live.turn is not None:
+            live.is_wanted_again = True
+        elif live.is_ready:
+            return
+        elif wake.at_once:
+            self._make_ready(live)
+        elif live.gathering is None:
+            seconds = gather_seconds(live.turn_seconds)
+            live.gathering = asyncio.get_running_loop().call_later(seconds, self._gathered, live)
+
+    def _gathered(self, live: Live) -> None:
+        live.gathering = None
+        if live.turn is None and not live.is_ready and self._live.get(live.key) is live:
+            self._make_ready(live)
+            self._dispatch()
+
+    def _make_ready(self, live: Live) -> None:
+        live.stop_gathering()
+        live.is_ready = True
+        self._ready_turns.append(live)
+
+    def _gone(self, key: int) -> None:
+        live = self._live.pop(key, None)
+        if live is not None:
+            live.stop_gathering()
+            live.is_ready = False
+            self._forget_turn(live)
+
+    def _forget_turn(self, live: Live) -> None:
+        turn, live.turn = live.turn, None
+        if turn is not None:
+            self._turns.pop(turn.token, None)
+            if turn.stream is not None and turn.stream.turns.pop(turn.token, None):
+                turn.stream.free_turns += 1
+
+    def _activity_over(self, seq: int) -> None:
+        item = self._activities.pop(seq, None)
+        if item is not None:
+            item.is_ready = False
+            self._let_go(item)
+
+    def _let_go(self, item: Activity) -> None:
+        if item.stream is not None and item.stream.activities.pop(item.seq, None):
+            item.stream.free_activities += 1
+        item.stream = None
+
+    # --- workers
+
+    def attach(self, stream: Stream) -> None:
+        """A worker asks for work."""
+        self._streams.append(stream)
+        self._dispatch()
+
+    def detach(self, stream: Stream) -> None:
+        """A worker is gone: what it held is handed out again."""
+        if stream in self._streams:
+            self._streams.remove(stream)
+        for turn in list(stream.turns.values()):
+            turn.stream = None
+            if not turn.is_committing:
+                self.lose_turn(turn)
+        for item in list(stream.activities.values()):
+            self.lose_activity(item)
+        stream.turns.clear()
+        stream.activities.clear()
+
+    def turn(self, token: str) -> Turn | None:
+        """The turn of that token, if it still counts."""
+        return self._turns.get(token)
+
+    def activity(self, token: str) -> Activity | None:
+        """The activity of that token, if it is still open."""
+        return self._activities.get(int(token)) if token.isdecimal() else None
+
+    def lose_turn(self, turn: Turn) -> None:
+        """Hand a turn out again, later each time; its old token no longer counts."""
+        live = turn.live
+        if live.turn is not turn:
+            return
+        self._forget_turn(live)
+        live.losses += 1
+        if live.is_first and live.losses > START_TRIES:
+            self.store.post(lambda tx: instances.give_up(tx, live.key, START_TRIES))
+            return
+        self._later(back_off(live.losses), lambda: self._ready_again(live))
+
+    def _ready_again(self, live: Live) -> None:
+        if self._live.get(live.key) is live and live.turn is None and not live.is_ready:
+            self._make_ready(live)
+            self._dispatch()
+
+    def lose_activity(self, item: Activity) -> None:
+        """Hand an activity out again, later each time; a late result of it is still taken."""
+        self._let_go(item)
+        item.losses += 1
+
+        def again() -> None:
+            if item.seq in self._activities and not item.is_ready and item.stream is None:
+                item.is_ready = True
+                self._ready_activities.append(item)
+                self._dispatch()
+
+        self._later(back_off(item.losses), again)
+
+    def _later(self, seconds: float, act: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_later(seconds, act)
+
+    def sweep(self) -> None:
+        """Take back what has been out for too long."""
+        now = asyncio.get_running_loop().time()
+        for turn in [t for t in self._turns.values() if now - t.since > TURN_LEASE_SECONDS]:
+            if not turn.is_committing:
+                logger.warning("the lease of a turn of %s ended", turn.live.id)
+                self.lose_turn(turn)
+        for item in list(self._activities.values()):
+            if item.stream is not None and now - item.since > ACTIVITY_LEASE_SECONDS:
+                logger.warning("the lease of the activity %s ended", item.name)
+                self.lose_activity(item)
+
+    async def changed(self, instance_id: str) -> asyncio.Future[None]:
+        """A future that is done when the instance's status may have changed."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiters = self._waiters.setdefault(instance_id, set())
+        waiters.add(waiter)
+        waiter.add_done_callback(waiters.discard)
+        return waiter
+
+    # --- handing out
+
+    def _dispatch(self) -> None:
+        self._hand_out(
+            self._ready_turns,
+            lambda s: s.free_turns,
+            lambda s, live: fits(s.turn_names, live.name, live.version),
+            self._give_turn,
+        )
+        self._hand_out(
+            self._ready_activities,
+            lambda s: s.free_activities,
+            lambda s, item: fits(s.activity_names, item.name, item.version),
+            self._give_activity,
+        )
+
+    def _hand_out(
+        self,
+        ready: deque[Any],
+        free: Callable[[Stream], int],
+        takes: Callable[[Stream, Any], bool],
+        give: Callable[[Stream, Any], None],
+    ) -> None:
+        while ready:
+            open_streams = sorted((s for s in self._streams if free(s) > 0), key=free, reverse=True)
+            for stream in open_streams:
+                if (item := self._next(ready, stream, takes)) is not None:
+                    item.is_ready = False
+                    give(stream, item)
+                    break
+            else:
+                return
+
+    def _next(
+        self, ready: deque[Any], stream: Stream, takes: Callable[[Stream, Any], bool]
+    ) -> Any | None:
+        if self._chaos is not None and ready:
+            ready.rotate(-self._chaos.pick(len(ready)))
+        for _ in range(len(ready)):
+            item = ready.popleft()
+            if not item.is_ready:
+                continue
+            if takes(stream, item):
+                return item
+            ready.append(item)
+        return None
+
+    def _give_turn(self, stream: Stream, live: Live) -> None:
+        now = asyncio.get_running_loop().time()
+        turn = live.begin(stream, now)
+        self._turns[turn.token] = stream.turns[turn.token] = turn
+        stream.free_turns -= 1
+        self._run(self._send_turn(turn))
+
+    async def _send_turn(self, turn: Turn) -> None:
+        live = turn.live
+        if self._chaos is not None:
+            await asyncio.sleep(self._chaos.pause())
+        try:
+            begun = await self.store.call(lambda tx: turns.begin(tx, live.key, self._chaos))
+        except Unavailable:
+            self.lose_turn(turn)
+            return
+        if live.turn is not turn:
+            return  # lost or ended meanwhile
+        if begun is None:
+            self._forget_turn(live)
+            if live.is_wanted_again:
+                self._ready_again(live)
+            self._dispatch()
+            return
+        turn.begun = begun
+        if turn.stream is not None:
+            self._put(turn.stream, work_item(TURN_TAG, begun.request, turn.token))
+
+    def _give_activity(self, stream: Stream, item: Activity) -> None:
+        item.stream, item.since = stream, asyncio.get_running_loop().time()
+        stream.activities[item.seq] = item
+        stream.free_activities -= 1
+        pause = self._chaos.pause() if self._chaos is not None else 0.0
+        if item.request is None or pause:
+            self._run(self._send_activity(stream, item, pause))
+        else:
+            self._put_activity(stream, item, item.request)
+
+    async def _send_activity(self, stream: Stream, item: Activity, pause: float) -> None:
+        await asyncio.sleep(pause)
+        request = item.request
+        if request is None:
+            try:
+                found = await self.store.call(lambda tx: activities.requests(tx, [item.seq]))
+            except Unavailable:
+                self.lose_activity(item)
+                return
+            if item.seq not in found:
+                self._activity_over(item.seq)
+                self._dispatch()
+                return
+            request = found[item.seq]
+        if item.stream is stream:
+            self._put_activity(stream, item, request)
+
+    def _put_activity(self, stream: Stream, item: Activity, request: bytes) -> None:
+        content = work_item(ACTIVITY_TAG, request, str(item.seq))
+        if self._chaos is not None and self._chaos.again():
+            self._put(stream, content)
+        self._put(stream, content)
+
+    def _put(self, stream: Stream, content: bytes) -> None:
+        stream.queue.put_nowait(content)
+        if self._chaos is not None and self._chaos.drops_worker():
+            stream.queue.put_nowait(None)
+
+    def _run(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

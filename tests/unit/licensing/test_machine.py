@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -38,8 +39,8 @@ POOLS = {
     "pol": ("POL", Channel.MARKETPLACE, PaymentModel.PREPAID, PaymentOption.ANNUAL_PAID_MONTHLY),
     "fly": ("FLY-OBJECTS", Channel.DIRECT, PaymentModel.PREPAID, PaymentOption.ANNUAL_UPFRONT),
 }
-STEPS = int(os.environ.get("HOLDFAST_MACHINE_STEPS", "60"))
-EXAMPLES = int(os.environ.get("HOLDFAST_MACHINE_EXAMPLES", "40"))
+STEPS = int(os.environ.get("HOLDFAST_MACHINE_STEPS", "200"))
+EXAMPLES = int(os.environ.get("HOLDFAST_MACHINE_EXAMPLES", "200"))
 
 
 @dataclass
@@ -352,4 +353,4 @@ Books.TestCase.settings = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
-TestBooks = Books.TestCase
+TestBooks = pytest.mark.timeout(1200)(Books.TestCase)

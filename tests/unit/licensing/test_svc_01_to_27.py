@@ -10,6 +10,7 @@ from shared.catalogue.service import catalogue
 from shared.licensing import wishes
 from shared.licensing.rules import dates, views
 from shared.licensing.rules.offers import Measured, Terms
+from shared.licensing.service import adjust
 from tests.unit.licensing.world import World, refused
 
 VENDOR = {"storage": "Vendor"}
@@ -182,6 +183,10 @@ async def test_svc_26_seats_follow_assigned_licences(world: World) -> None:
     assert (await world.sub()).quantity == 1
     await world.assign(None, customer="c2", measured=Measured(assigned_licences=57))
     assert (await world.sub(customer="c2")).quantity == 57
+    await world.assign(40, customer="c3")
+    for read, has in ((0, 40), (57, 57)):
+        await adjust(world.ledgers, world.scope, [Need("sub~c3~CBM-M365", read)], approved=True)
+        assert (await world.sub(customer="c3")).quantity == has
 
 
 def test_svc_27_available_and_assigned_with_details() -> None:

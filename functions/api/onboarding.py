@@ -199,9 +199,8 @@ async def renew(
 
 
 async def _tell(run: OnboardingRun, event: str) -> None:
-    """Signal the run's process, starting it first when an earlier start was cut off."""
+    """Signal the run's process, starting it first: an earlier start may have been lost."""
     client, instance = current_client(), inputs.instance_id(run.run_id)
-    if run.stage is Stage.STARTED:
-        job = inputs.job_of(run, deps().settings)
-        await start(client, inputs.ORCHESTRATOR, instance, job.model_dump())
+    job = inputs.job_of(run, deps().settings)
+    await start(client, inputs.ORCHESTRATOR, instance, job.model_dump())
     await signal(client, instance, event, {})

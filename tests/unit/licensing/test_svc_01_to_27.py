@@ -9,6 +9,7 @@ from shared.catalogue.model import PaymentModel, SubscriptionType
 from shared.catalogue.service import catalogue
 from shared.licensing import wishes
 from shared.licensing.rules import dates, views
+from shared.licensing.rules.adjusting import Need
 from shared.licensing.rules.offers import Measured, Terms
 from shared.licensing.service import adjust
 from tests.unit.licensing.world import World, refused
@@ -178,7 +179,7 @@ async def test_svc_25_a_trial_has_nothing_to_configure(world: World) -> None:
 
 
 async def test_svc_26_seats_follow_assigned_licences(world: World) -> None:
-    await world.buy()
+    await world.buy(quantity=200)
     await world.assign(None, measured=Measured(assigned_licences=0))
     assert (await world.sub()).quantity == 1
     await world.assign(None, customer="c2", measured=Measured(assigned_licences=57))

@@ -14,10 +14,14 @@ QUICK = {"HOLDFAST_CONSENT_POLL_SECONDS": "0.3"}
 
 
 def test_every_command_works_as_written(tmp_path: Path) -> None:
-    blocks = re.findall(r"^```sh\n(.*?)^```", DOCUMENT.read_text(encoding="utf-8"), re.S | re.M)
+    blocks = re.findall(
+        r"^```sh\n(.*?)^```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
     assert len(blocks) >= 7
     with Stack(tmp_path / "stack", settings=QUICK) as stack:
-        sign_in = re.search(r"^ *TOKEN=\$\(.*?\)$", describe(stack, tmp_path), re.S | re.M)
+        sign_in = re.search(
+            r"^ *TOKEN=\$\(.*?\)$", describe(stack, tmp_path), re.DOTALL | re.MULTILINE
+        )
         assert sign_in
         script = "\n".join(["set -eu", sign_in[0], *blocks])
         urls = {"API": stack.urls.api, "M365": stack.urls.microsoft365, "TMPDIR": str(tmp_path)}

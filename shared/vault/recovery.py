@@ -10,7 +10,7 @@ from shared.vault.format.keys import MIN_RSA_BITS
 
 
 def new_recovery_key(password: str | None = None, bits: int = MIN_RSA_BITS) -> tuple[bytes, bytes]:
-    """(private PEM, public PEM); the same as the two openssl lines in docs/leaving.md."""
+    """(private PEM, public PEM), as the two openssl lines of docs/checking-and-leaving.md."""
     key = rsa.generate_private_key(65537, max(bits, MIN_RSA_BITS))
     sealing: serialization.KeySerializationEncryption = serialization.NoEncryption()
     if password:

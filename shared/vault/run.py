@@ -4,7 +4,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -16,8 +16,8 @@ from shared.vault.format.frames import Short
 from shared.vault.format.keys import ObjectKeys, TenantKeys
 from shared.vault.format.primitives import hex16
 from shared.vault.format.rows import Place
+from shared.vault.guard import Guard
 from shared.vault.index import Index
-from shared.vault.locks import Locks
 from shared.vault.model import (
     Cursor,
     Declared,
@@ -64,20 +64,6 @@ class Checkpoint:
     def packs(self) -> list[bytes]:
         """The pack table its locations count in."""
         return [bytes.fromhex(name) for name in self.meta["packs"]]
-
-
-@dataclass(slots=True)
-class Guard:
-    """What keeping the vault asks of a writer."""
-
-    files: dict[str, str] = field(default_factory=dict)
-    """Name -> hex SHA-256 of repository file and key blobs, repeated in the head."""
-    locks: Locks | None = None
-    key_lock: str = "rolling"
-    shared: dict[str, datetime] = field(default_factory=dict)
-    """Until when what all objects share is locked, as far as this process knows."""
-    condemned: frozenset[str] = frozenset()
-    """Blobs on a condemned list (V22)."""
 
 
 class Run:

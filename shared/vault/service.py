@@ -16,6 +16,7 @@ from shared.vault.errors import (
 )
 from shared.vault.format import names, repofile
 from shared.vault.format.primitives import hex16, sha
+from shared.vault.guard import Guard
 from shared.vault.keyring import KeyRing, put_once
 from shared.vault.keystore import KeyStore
 from shared.vault.locks import Locks, NoLocks
@@ -28,7 +29,7 @@ from shared.vault.repository import (
     record_numbers,
 )
 from shared.vault.retention import effective_expiry, is_expired
-from shared.vault.run import Guard, Run
+from shared.vault.run import Run
 from shared.vault.snapshots import Snapshot
 from shared.vault.upkeep import Upkeep, condemned, marks
 from shared.vault.versions import OldestFirst

@@ -1,14 +1,17 @@
 """Locks at seal and their keepers (V53 to V59, V64, V67): rules, then years of simulated time."""
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.kit.blobs import BlobExists, MemoryBlobs
+from shared.kit.blobs import BlobExists
 from shared.vault import retention
+from shared.vault.copying import copy_container
 from shared.vault.errors import SnapshotExpired, VaultDamaged
 from shared.vault.format import names
 from shared.vault.lockkeeper import listing
@@ -18,6 +21,7 @@ from shared.vault.service import open_repository
 from shared.vault.slices import Slice
 from shared.vault.upkeep import clear_hold, promise_retention, set_hold
 from shared.vault.versions import OldestFirst
+from tests.unit.vault.copies import reader, recovery
 from tests.unit.vault.world import MAILBOX, Killed, Work, World, contents, die, key_store, mail
 from tests.unit.vault.worm import WormBlobs
 from tests.unit.vault.years import YEAR, Years
@@ -368,5 +372,26 @@ async def _whole(
     assert unexpired <= {point.n for point in points}
 
 
-def test_memory_blobs_have_no_versions() -> None:
-    assert not hasattr(MemoryBlobs(), "versions")
+async def test_the_reader_checks_locks_from_a_listing(tmp_path: Path) -> None:
+    """V53, V64 offline: `verify --listing`."""
+    years = Years()
+    await years.create()
+    await years.backup(put("a", b"one"))
+    await copy_container(years.store, tmp_path / "copy")
+    key, listed = tmp_path / "k.pem", tmp_path / "listing.jsonl"
+    key.write_bytes(recovery()[0])
+    documents = await listing(years.store)
+    base = ("verify", tmp_path / "copy", "--key", key, "--listing", listed)
+    listed.write_text("".join(json.dumps(one) + "\n" for one in documents))
+    assert reader(*base).returncode == 0
+    pack = next(one for one in documents if one["name"].endswith(".hfp"))
+    for wrong, rule in (
+        ({"locked_until": "2026-03-02T00:00:00Z"}, "V53"),
+        ({"mode": None}, "V53"),
+        ({"versions": 2}, "V64"),
+    ):
+        changed = [one | wrong if one is pack else one for one in documents]
+        listed.write_text("".join(json.dumps(one) + "\n" for one in changed))
+        done = reader(*base)
+        assert done.returncode == 1
+        assert f"BROKEN {rule} {pack['name']}" in done.stdout

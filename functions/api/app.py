@@ -8,6 +8,7 @@ from fastapi.params import Query
 from fastapi.routing import APIRoute
 
 from functions.api import ROUTERS, described, problems, versions
+from functions.api.confirming import Confirming
 from functions.api.edge import Edge
 from functions.webhooks import ROUTERS as WEBHOOKS
 from shared.kit.errors import Invalid
@@ -40,6 +41,7 @@ def build() -> FastAPI:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     problems.install(api)
+    api.add_middleware(Confirming)
     api.add_middleware(Edge)
     for router in (*ROUTERS, *WEBHOOKS):
         api.include_router(router, prefix=PREFIX)

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import Header, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
-from functions.api import manners
+from functions.api import confirming, manners
 from shared.access import rules, service
 from shared.access.api_keys import SCHEME
 from shared.access.contexts import MspAccessDisabled
@@ -60,7 +60,8 @@ def requires(right: str, *, own: str | None = None, outside: bool = False) -> De
         ),
     ) -> Caller:
         given, address = deps(), address_of(request)
-        identity = await _identify(given, credentials, key, address)
+        grants = confirming.source(request.scope, given.grants)
+        identity = await _identify(given, credentials, key, address, grants)
         # Noted before anything is refused: a refusal is audited with who it was.
         request.state.identity = identity
         await manners.identified(request, identity)
@@ -102,6 +103,7 @@ async def _identify(
     credentials: HTTPAuthorizationCredentials | None,
     key: str | None,
     address: Address | None,
+    grants: confirming.Source,
 ) -> Identity:
     if key is not None and credentials is not None:
         raise Unauthorized("Send either Authorization or X-Api-Key, not both.")
@@ -109,11 +111,11 @@ async def _identify(
     if text is None:
         raise Unauthorized("Send 'Authorization: Bearer <access token>'.")
     if key is not None or text.startswith(SCHEME):
-        return await service.identify_key(given, text, address)
+        return await service.identify_key(given, text, address, grants)
     claims = await service.read_token(given, text)
     refused: UserUnknown | RoleMissing | None = None
     try:
-        partner = await service.identify_partner(given, claims, address)
+        partner = await service.identify_partner(given, claims, address, grants)
     except (UserUnknown, RoleMissing) as stranger:
         # A partner may be a customer of its own (CUS-12), with users who are not the partner's.
         partner, refused = None, stranger

@@ -120,6 +120,15 @@ class GrantBook:
             self._known.popitem(last=False)
         return known
 
+    def remembered(self, scope: Scope) -> Known | None:
+        """What was known at the last look; good only if `is_current` says so afterwards."""
+        return self._known.get(scope.partner_id)
+
+    async def is_current(self, scope: Scope, known: Known) -> bool:
+        """Whether nothing has changed since: one table read."""
+        stamp = await rows.find_stamp(self._table, scope)
+        return bool(stamp.etag) and known.state.version == stamp.values["version"]
+
     async def of_user(self, scope: Scope, tenant_id: str, object_id: str) -> Grants:
         """What the user of this identity may do; `UserUnknown` (403) when nobody added them."""
         return (await self.known(scope)).user(tenant_id, object_id)[1]

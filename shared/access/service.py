@@ -1,7 +1,7 @@
 """Use cases of access: who presents these credentials, register a partner."""
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from shared.bootstrap import Deps
 
 
+Source = Callable[[Scope], Awaitable[Known]]
+
+
 @functools.cache
 def _validator(authority: str, audience: str) -> "TokenValidator":
     from shared.access.tokens import TokenValidator
@@ -30,18 +33,22 @@ async def read_token(deps: "Deps", token: str) -> dict[str, Any]:
 
 
 async def identify_partner(
-    deps: "Deps", claims: dict[str, Any], address: Address | None
+    deps: "Deps",
+    claims: dict[str, Any],
+    address: Address | None,
+    source: Source | None = None,
 ) -> PartnerIdentity | None:
     """The partner's caller behind a token's claims; None when the tenant is no partner's.
 
     Raises `RoleMissing`, `UserUnknown`, `ClientUnknown`, `AddressNotAllowed` (403) or
-    `TokenInvalid` (401). Costs one table read.
+    `TokenInvalid` (401). Costs one table read. `source` is where grants come from, by default
+    the book.
     """
     partner_id = await deps.partners.of_tenant(claims["tid"])
     if partner_id is None:
         return None
     principal = rules.decide_principal(claims, partner_id)
-    known = await deps.grants.known(Scope(partner_id))
+    known = await (source or deps.grants.known)(Scope(partner_id))
     if principal.kind == "application":
         client, grants = known.client(principal.client_id, address)
         principal = replace(principal, name=client.name)
@@ -53,10 +60,12 @@ async def identify_partner(
     return PartnerIdentity(principal, grants, rules.ceiling(principal.roles), known.closed)
 
 
-async def identify_key(deps: "Deps", text: str, address: Address | None) -> PartnerIdentity:
+async def identify_key(
+    deps: "Deps", text: str, address: Address | None, source: Source | None = None
+) -> PartnerIdentity:
     """The API key behind its text; `KeyInvalid` (401), `AddressNotAllowed` (403)."""
     given = api_keys.parse(text)
-    known = await deps.grants.known(Scope(given.partner_id))
+    known = await (source or deps.grants.known)(Scope(given.partner_id))
     key, grants = known.key(given, deps.clock.now(), address)
     known.check_address(address)
     principal = Principal(

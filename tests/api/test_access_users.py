@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
+from shared.kit.tables import Row, Table
 from tests.api.conftest import check_problem
 from tests.api.world import World
 
@@ -213,3 +214,26 @@ async def test_an_app_role_is_a_ceiling(two: World, admin: httpx.AsyncClient) ->
     check_problem(answer, 403, "PERMISSION_MISSING")
     nobody = two.user("ann", "ann@a.example", roles=[])
     check_problem(await admin.get(f"{V1}/users", headers=nobody), 403, "ROLE_MISSING")
+
+
+async def test_who_may_do_what_costs_one_table_read(
+    two: World, admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every kind of partner's caller, once its grants are in memory."""
+    read: list[str] = []
+    find = Table.find
+
+    async def counted(table: Table, partition: str, key: str) -> Row | None:
+        read.append(key)
+        return await find(table, partition, key)
+
+    path = f"{V1}/customers/{two.mine['customer_id']}"
+    del admin.headers["Authorization"]
+    for name in ("administrator", "groupUser", "daemon", "key"):
+        headers = two.caller(name)
+        await admin.get(path, headers=headers)
+        with monkeypatch.context() as patch:
+            patch.setattr(Table, "find", counted)
+            assert (await admin.get(path, headers=headers)).status_code == 200
+        assert sorted(read) == sorted(["stamp", two.mine["customer_id"]])
+        read.clear()

@@ -9,17 +9,21 @@ import sys
 SEEDED = "seeded"
 """The line that says all is in place."""
 PARTNER_NAME = "Local partner"
+ADMIN = "admin@partner.example"
+"""The partner's first administrator: signs in by `POST /_sim/token` of the simulated Entra."""
 
 
 async def seed(tenant_id: str, client_id: str) -> None:
     """Run the app's own preparation, and register the partner with its daemon. May be repeated."""
+    from shared.access.model import Admin
     from shared.access.service import register_partner
     from shared.bootstrap import Deps, prepare
 
     given = Deps()
     try:
         await prepare(given)
-        await register_partner(given, tenant_id, PARTNER_NAME, [client_id])
+        first = Admin(ADMIN, "Ada", "Admin")
+        await register_partner(given, tenant_id, PARTNER_NAME, [client_id], [first])
     finally:
         await given.close()
 

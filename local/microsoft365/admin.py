@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 import orjson
 
-from local.microsoft365 import admin_items, changes, device
+from local.microsoft365 import admin_items, changes, device, people
 from local.microsoft365.clock import iso
 from local.microsoft365.consent_pages import grant
 from local.microsoft365.faults import BadRule, read_rule
@@ -88,6 +88,10 @@ async def _reset_limits(call: Call) -> Answer:
     return Answer(204)
 
 
+async def _token(call: Call) -> Answer:
+    return answer_json(people.api_token(call.sim, await _body(call)))
+
+
 async def _faults(call: Call) -> Answer:
     rules = [
         {"action": rule.action, "times": rule.times, "seen": rule.seen}
@@ -137,6 +141,7 @@ PLAIN: dict[tuple[str, str], Handler] = {
     ("GET", "health"): _health,
     ("GET", "stats"): _stats,
     ("DELETE", "stats"): _reset_stats,
+    ("POST", "token"): _token,
     ("GET", "limits"): _limits,
     ("POST", "limits"): _set_limits,
     ("DELETE", "limits"): _reset_limits,

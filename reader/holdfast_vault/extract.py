@@ -49,7 +49,7 @@ def extract(
     with _create(root / "proofs.jsonl") as proofs:
         for entry in _wanted(snap, only):
             missing.discard(entry.core.i)
-            proof = prover.prove(entry.core.i)
+            proof = prover.inclusion(entry)
             path: list[str] = []
             if entry.core.k in CONTAINER_KINDS and entry.core.d is None:
                 taken.folder(["items", *folders.of(entry.core.i)])

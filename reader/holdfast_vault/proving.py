@@ -1,12 +1,13 @@
 """Proofs of inclusion and absence, made from a copy, checked with SHA-256 alone (section 11)."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from holdfast_vault.chain import read_documents, receipt_of
 from holdfast_vault.findings import Broken, CannotCheck, checking
 from holdfast_vault.snapshot import Entry, Snapshot
 from shared.vault.format import proofs, rows, tree
+from shared.vault.format.base import bucket_of
 from shared.vault.format.content import ContentHash
 from shared.vault.format.primitives import b64u, hex16
 
@@ -19,31 +20,35 @@ class Prover:
         self._roots = snap.bucket_roots()
         if tree.join(self._roots) != snap.root:
             raise Broken("V41", snap.name, "bucket roots do not join to the root")
-        self._pairs: tuple[int, dict[bytes, Entry], list[tree.Pair]] | None = None
-
-    def prove(self, source_id: str, *, whole: bool = True) -> dict[str, Any]:
-        """Inclusion or absence; `whole` discloses the item's metadata."""
-        snap = self._snap
-        about = {
+        self._about = {
             "repo": snap.record.repo, "oid": snap.oid, "n": snap.n,
             "record_hash": snap.record_hash, "root": snap.head["root"],
         }  # fmt: skip
-        key = rows.key_of(hex16(snap.oid), source_id)
-        bucket, path = tree.bucket_path(self._roots, key)
-        if bucket is None:
-            return proofs.absence(about, source_id, None, [])
-        held, pairs = self._bucket(bucket)
-        at, below = tree.leaf_path(pairs, key)
-        upward = [*reversed(below), *reversed(path)]
-        entry = held[at]
-        if at == key:
-            said = proofs.disclose(snap.keys.leaf, key, entry.item, whole=whole)
-            return proofs.inclusion(about, said, upward)
-        body = rows.body_of(snap.keys.leaf, at, entry.core, entry.item)
-        return proofs.absence(about, source_id, (at, body), upward)
+        self._known: _Bucket | None = None
 
-    def _bucket(self, bucket: int) -> tuple[dict[bytes, Entry], list[tree.Pair]]:
-        if self._pairs is None or self._pairs[0] != bucket:
+    def prove(self, source_id: str, *, whole: bool = True) -> dict[str, Any]:
+        """Inclusion or absence; `whole` discloses the item's metadata."""
+        key = rows.key_of(hex16(self._snap.oid), source_id)
+        bucket, above = tree.bucket_path(self._roots, key)
+        if bucket is None:
+            return proofs.absence(self._about, source_id, None, [])
+        found = self._bucket(bucket)
+        if key in found.held:
+            return self.inclusion(found.held[key], whole=whole)
+        at, below = tree.leaf_path(found.pairs, key)
+        entry = found.held[at]
+        body = rows.body_of(self._snap.keys.leaf, at, entry.core, entry.item)
+        path = [*reversed(below), *reversed(above)]
+        return proofs.absence(self._about, source_id, (at, body), path)
+
+    def inclusion(self, entry: Entry, *, whole: bool = True) -> dict[str, Any]:
+        """Of a row of this snapshot; cheap when rows come in key order."""
+        found = self._bucket(bucket_of(entry.key, self._snap.bits))
+        said = proofs.disclose(self._snap.keys.leaf, entry.key, entry.item, whole=whole)
+        return proofs.inclusion(self._about, said, found.below[entry.key] + found.above)
+
+    def _bucket(self, bucket: int) -> "_Bucket":
+        if self._known is None or self._known.number != bucket:
             held, k_leaf = self._snap.entries(bucket), self._snap.keys.leaf
             with checking("V41", self._snap.name):
                 pairs = [(k, rows.leaf_of(k_leaf, k, held[k].core, held[k].item))
@@ -51,8 +56,19 @@ class Prover:
             if tree.root(pairs) != self._roots[bucket]:
                 what = f"rows of bucket {bucket} do not lead to its root"
                 raise Broken("V41", self._snap.name, what)
-            self._pairs = bucket, held, pairs
-        return self._pairs[1], self._pairs[2]
+            above = tree.bucket_path(self._roots, pairs[0][0])[1][::-1] if pairs else []
+            self._known = _Bucket(bucket, held, pairs, tree.leaf_paths(pairs), above)
+        return self._known
+
+
+class _Bucket(NamedTuple):
+    """A verified bucket with the paths of its leaves: `below` inside it, `above` to the root."""
+
+    number: int
+    held: dict[bytes, Entry]
+    pairs: list[tree.Pair]
+    below: dict[bytes, tree.Path]
+    above: tree.Path
 
 
 def check_proof(proof_path: Path, content: Path | None, receipt_path: Path | None) -> str:

@@ -122,6 +122,25 @@ def leaf_path(pairs: Sequence[Pair], key: bytes) -> tuple[bytes, Path]:
     return pairs[low][0], path
 
 
+def leaf_paths(pairs: Sequence[Pair]) -> dict[bytes, Path]:
+    """Siblings of every leaf of one bucket, from the leaf up: all at once, for many proofs."""
+    paths: dict[bytes, Path] = {key: [] for key, _ in pairs}
+
+    def walk(low: int, high: int) -> bytes:
+        if high - low == 1:
+            return pairs[low][1]
+        depth = split_depth(pairs[low][0], pairs[high - 1][0])
+        middle = _first_with_bit(pairs, low, high, depth)
+        left, right = walk(low, middle), walk(middle, high)
+        for at in range(low, high):
+            paths[pairs[at][0]].append((depth, right if at < middle else left))
+        return node(depth, left, right)
+
+    if pairs:
+        walk(0, len(pairs))
+    return paths
+
+
 def _first_with_bit(pairs: Sequence[Pair], low: int, high: int, depth: int) -> int:
     return bisect_left(pairs, 1, low, high, key=lambda pair: bit(pair[0], depth))
 

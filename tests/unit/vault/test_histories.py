@@ -53,6 +53,8 @@ def test_v43_every_item_is_provable_and_every_other_absent(
         bucket, path = tree.bucket_path(roots, key)
         assert bucket is not None
         at, below = tree.leaf_path(buckets[bucket], key)
+        if key in items:
+            assert tree.leaf_paths(buckets[bucket])[key] == below[::-1]
         upward = [*reversed(below), *reversed(path)]
         if key in items:
             assert at == key

@@ -19,6 +19,9 @@ from local.host.indexing import UnsupportedTrigger  # noqa: E402
 from local.host.keys import make_keys  # noqa: E402
 from local.host.ncrontab import BadSchedule  # noqa: E402
 from local.host.settings import BadSettings, read_settings  # noqa: E402
+from local.host.taskhub.choose import BadHub, make_hub  # noqa: E402
+from local.host.taskhub.sqlite.chaos import BadSwitch  # noqa: E402
+from local.host.taskhub.sqlite.schema import BadDatabase  # noqa: E402
 
 EXIT_BAD_APP = 1
 EXIT_BAD_USE = 2
@@ -36,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         host = _host(options)
-    except (BadSettings, BadRoute, BadSchedule, UnsupportedTrigger) as fault:
+    except (BadSettings, BadRoute, BadSchedule, UnsupportedTrigger, BadHub, BadSwitch) as fault:
         return _refuse(str(fault))
     except FileNotFoundError as fault:
         traceback.print_exc()
@@ -58,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ready-file", type=Path, help="write that line to a file")
     parser.add_argument("--enable-auth", action="store_true", help="check function keys")
     parser.add_argument("--time-zone", help="zone of timers (IANA name); the platform's is UTC")
+    parser.add_argument("--hub", default="memory", help="memory, or sqlite:FILE (survives)")
+    parser.add_argument("--workers", type=int, default=1, help="processes for durable functions")
+    parser.add_argument("--chaos", help="for tests: seed=1,activity-twice=0.1,replay-twice,…")
     parser.add_argument("--grace", type=float, default=10.0, help="seconds to end running work")
     parser.add_argument(
         "--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"]
@@ -70,9 +76,24 @@ def _host(options: argparse.Namespace) -> Host:
         zone = ZoneInfo(options.time_zone) if options.time_zone else None
     except (ZoneInfoNotFoundError, ValueError) as fault:
         raise BadSettings(f"there is no time zone '{options.time_zone}'") from fault
+    if options.workers < 1:
+        raise BadSettings(f"--workers must be at least 1, not {options.workers}")
     settings = read_settings(options.app_root.resolve())
     keys = make_keys(os.environ) if options.enable_auth else None
-    return Host(settings, keys=keys, zone=zone)
+    hub, switches = make_hub(options.hub, settings.default_version, options.chaos)
+    try:
+        return Host(
+            settings,
+            hub=hub,
+            keys=keys,
+            zone=zone,
+            workers=options.workers,
+            replays_twice=switches.replay_twice,
+        )
+    except BaseException:
+        if hub is not None:
+            hub.stop()
+        raise
 
 
 def _refuse(sentence: str) -> int:
@@ -85,7 +106,11 @@ async def _serve(host: Host, options: argparse.Namespace) -> int:
     _on_signals(stop)
     try:
         await host.start(options.host, options.port)
+    except BadDatabase as fault:
+        await host.stop(0.0)
+        return _refuse(str(fault))
     except OSError as fault:
+        await host.stop(0.0)
         sys.stderr.write(f"error: cannot listen on {options.host}:{options.port}: {fault}\n")
         return EXIT_BAD_USE
     _announce(host, options)

@@ -29,6 +29,7 @@ from local.host.taskhub import TaskHub
 from local.host.timers import Timer, TimerClock, read_timer
 from local.host.values import durable_client, timer_value
 from local.host.worker import InvocationFailed, Worker
+from local.host.workers import WorkerProcesses
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +71,8 @@ class Host:
         store: StatusStore | None = None,
         keys: Keys | None = None,
         zone: tzinfo | None = None,
+        workers: int = 1,
+        replays_twice: bool = False,
     ) -> None:
         self.settings = settings
         self.counters = Counters()
@@ -80,6 +83,8 @@ class Host:
         self.timers = self._read_timers(zone)
         self.keys = keys
         self._hub, self._store = hub, store
+        self._worker_count, self._replays_twice = workers, replays_twice
+        self._workers: WorkerProcesses | None = None
         self._hub_address = ""
         self._by_hand: set[asyncio.Task[None]] = set()
         self._pump: Pump | None = None
@@ -133,6 +138,13 @@ class Host:
 
             self._hub = MemoryHub(self.settings.default_version)
         self._hub_address = self._hub.start()
+        if self._worker_count > 1:
+            arguments = ["--app-root", str(self.settings.app_root), "--hub", self._hub_address]
+            arguments += ["--log-level", logging.getLevelName(logging.getLogger().level)]
+            arguments += ["--replay-twice"] if self._replays_twice else []
+            self._workers = WorkerProcesses(self._worker_count, arguments)
+            self._workers.start()
+            return
         self._pump = Pump(
             self._hub_address,
             self.functions,
@@ -140,6 +152,7 @@ class Host:
             self.counters,
             max_activities=self.settings.max_activities,
             max_orchestrators=self.settings.max_orchestrators,
+            replays_twice=self._replays_twice,
         )
         self._pump.start()
 
@@ -158,6 +171,8 @@ class Host:
             parts.append(asyncio.create_task(self._timer_clock.stop(grace_seconds)))
         if self._pump is not None:
             parts.append(asyncio.create_task(self._pump.stop(grace_seconds)))
+        if self._workers is not None:
+            parts.append(asyncio.create_task(self._workers.stop(grace_seconds)))
         if self._by_hand:
             parts.append(asyncio.create_task(self._end_by_hand(grace_seconds)))
         for result in await asyncio.gather(*parts, return_exceptions=True):

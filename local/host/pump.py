@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import itertools
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -22,7 +23,9 @@ Work = Callable[[Any, str], Awaitable[None]]
 
 NO_LIMIT = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 RECONNECT_SECONDS = (0.1, 0.5, 2.0)
-ANSWER_ATTEMPTS = 5
+ANSWER_SECONDS = 60.0
+"""How long an answer is offered to a hub that is away: it may be starting again."""
+LONGEST_ANSWER_PAUSE_SECONDS = 2.0
 LARGE_INPUT_BYTES = 60_000  # the cloud puts larger ones into a blob, which is slow
 LONG_HISTORY_EVENTS = 5_000
 
@@ -39,8 +42,10 @@ class Pump:
         *,
         max_activities: int,
         max_orchestrators: int,
+        replays_twice: bool = False,
     ) -> None:
         self._address, self._worker, self._counters = address, worker, counters
+        self._replays_twice = replays_twice
         self._orchestrators = _by_durable_name(functions, "orchestrationTrigger")
         self._activities = _by_durable_name(functions, "activityTrigger")
         self._turn_places = asyncio.Semaphore(max_orchestrators)
@@ -140,14 +145,17 @@ class Pump:
         else:
             payload = base64.b64encode(request.SerializeToString()).decode("ascii")
             try:
-                returned = await self._worker.invoke(function, text(payload))
-                response = pb.OrchestratorResponse.FromString(
-                    base64.b64decode(returned.value.value)
-                )
+                response = await self._replay(function, payload)
+                if self._replays_twice:
+                    _compare(name, response, await self._replay(function, payload))
             except InvocationFailed as fault:
                 response = _failed_turn(request, fault)
         response.completionToken = token
         await self._answer(self._hub.CompleteOrchestratorTask, response)
+
+    async def _replay(self, function: Function, payload: str) -> Any:
+        returned = await self._worker.invoke(function, text(payload))
+        return pb.OrchestratorResponse.FromString(base64.b64decode(returned.value.value))
 
     async def _activity(self, request: Any, token: str) -> None:
         """JSON text in, JSON text out; a failure as its three fields."""
@@ -174,13 +182,17 @@ class Pump:
 
     async def _answer(self, call: Any, response: Any) -> None:
         """Send an answer; the hub may be away for a moment."""
-        for attempt in range(1, ANSWER_ATTEMPTS + 1):
+        loop = asyncio.get_running_loop()
+        end = loop.time() + ANSWER_SECONDS
+        pause = 0.1
+        while True:
             try:
                 await call(response)
             except grpc.aio.AioRpcError as fault:
-                if attempt == ANSWER_ATTEMPTS or fault.code() != grpc.StatusCode.UNAVAILABLE:
+                if loop.time() > end or fault.code() != grpc.StatusCode.UNAVAILABLE:
                     raise
-                await asyncio.sleep(0.1 * 2**attempt)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_ANSWER_PAUSE_SECONDS)
             else:
                 return
 
@@ -215,6 +227,25 @@ def _details(fault: InvocationFailed) -> Any:
     )
     details.stackTrace.value = fault.stack_trace
     return details
+
+
+def _compare(name: str, first: Any, second: Any) -> None:
+    """Refuse an orchestrator that does not do the same on the same history."""
+    if first.actions == second.actions and first.customStatus == second.customStatus:
+        return
+    for one, other in itertools.zip_longest(first.actions, second.actions):
+        if one != other:
+            raise InvocationFailed(
+                "NonDeterminismError",
+                f"'{name}' did not do the same twice on the same history: first {_brief(one)}, "
+                f"then {_brief(other)}",
+                "",
+            )
+    raise InvocationFailed("NonDeterminismError", f"'{name}' set another custom status", "")
+
+
+def _brief(action: Any) -> str:
+    return "nothing" if action is None else " ".join(str(action).split())[:200]
 
 
 def _failed_turn(request: Any, fault: InvocationFailed) -> Any:

@@ -1,9 +1,11 @@
 """Durable functions through the real host: fan-out, failures, children, gathering, order."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from tests.local.host.running import RunningHost, eventually
+import pytest
+
+from tests.local.host.running import RunningHost, end, eventually, launch, write_app
 
 APP = """
 @app.route(route="start/{name}", methods=["POST"])
@@ -136,6 +138,20 @@ def make(size: int) -> str:
     return "x" * size
 """
 Serve = Callable[..., RunningHost]
+
+
+@pytest.fixture(scope="module", params=["memory", "sqlite"])
+def sample(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningHost]:
+    """The module's app on either hub: what one does the other does."""
+    folder = tmp_path_factory.mktemp("app")
+    hub = "memory" if request.param == "memory" else f"sqlite:{folder / 'hub.sqlite'}"
+    host = launch(write_app(folder, APP), "--hub", hub)
+    yield host
+    end(host)
+
+
 DONE = {"COMPLETED", "FAILED", "TERMINATED"}
 
 

@@ -18,9 +18,10 @@ from shared.kit.tables import LostRace, Row, RowExists, Table
 
 _log = logging.getLogger(__name__)
 
-# A block is this part of the quota: at most so much lies unused in an idle worker, and with more
-# workers than blocks some callers would be refused before the quota is used up.
+# A block is this part of the quota, and no more than so many requests: what a worker has taken
+# and does not use is lost to the others for the rest of the window.
 BLOCKS_PER_WINDOW = 40
+LARGEST_BLOCK = 25
 ATTEMPTS = 4
 # Callers remembered per worker; the least recently seen one is forgotten.
 MAX_CALLERS = 10_000
@@ -37,7 +38,7 @@ class Policy:
     @property
     def block(self) -> int:
         """Requests taken from the shared counter at once."""
-        return max(1, self.quota // BLOCKS_PER_WINDOW)
+        return max(1, min(LARGEST_BLOCK, self.quota // BLOCKS_PER_WINDOW))
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,7 @@ BODIES: Json = {
     },
     "consent_link": {"app": "restorer"},
     "policies_create": {"name": "Mailboxes of the board", "services": ["exchange"]},
+    "policies_edit": {"name": "Mailboxes of the board", "exclude": []},
     "restores_start": {
         "objectId": "5x0c2m7h9k4p1q8r-o0123456789abcdef0123",
         "snapshot": 12,

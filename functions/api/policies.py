@@ -1,18 +1,22 @@
-"""Policies: what of a customer is protected; starting a session by hand."""
+"""Policies: what of a customer is protected, on or off; starting a session by hand."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
 
+from functions.api.access_models import IfMatch
 from functions.api.paging import Pages, address
 from functions.api.protection_models import (
     RETRY_SECONDS,
+    From,
     PageOf,
     PageSize,
     PolicyInCreate,
+    PolicyInEdit,
     PolicyOut,
     SessionOut,
     SkipToken,
+    To,
 )
 from functions.api.security import requires
 from functions.api.sessions import run_session
@@ -20,12 +24,17 @@ from functions.binding import WITH_DURABLE
 from shared.access.model import Caller
 from shared.access.permissions import PermissionMissing
 from shared.bootstrap import deps
+from shared.kit.clock import to_text
+from shared.kit.etags import strong_etag
 from shared.kit.operations import Operation
-from shared.protection import queries, service
+from shared.protection import editing, queries, service
+from shared.protection.model import Policy, SessionState
 from shared.protection.operation import session_operation
 
 router = APIRouter(tags=["policies"])
 Reader = Annotated[Caller, Depends(requires("policies.read"))]
+Writer = Annotated[Caller, Depends(requires("policies.write"))]
+LastStatus = Literal["Success", "Warning", "Failed", "Disconnected", "Stopped", "Running"]
 SessionReader = Annotated[Caller, Depends(requires("sessions.read"))]
 
 
@@ -64,7 +73,7 @@ async def create(
         exclude=body.exclude,
     )
     response.headers["Location"] = address(f"/policies/{policy.policy_id}")
-    return PolicyOut.of(policy)
+    return _shown(response, policy)
 
 
 @router.get(
@@ -73,29 +82,97 @@ async def create(
     summary="List the policies of a customer",
 )
 async def list_of_customer(
-    customer_id: str, caller: Reader, maxpagesize: PageSize = 100, skip_token: SkipToken = None
+    customer_id: str,
+    caller: Reader,
+    status: Annotated[list[LastStatus], Query(description="Any of these")] = [],  # noqa: B006
+    maxpagesize: PageSize = 100,
+    skip_token: SkipToken = None,
 ) -> PageOf[PolicyOut]:
     """In the order of their ids (BKP-32)."""
-    pages = Pages(caller, "policies_list_of_customer", f"/customers/{customer_id}/policies", {})
-    return await _page(caller, pages, customer_id, maxpagesize, skip_token)
+    filters = {"status": sorted(status) or None}
+    path = f"/customers/{customer_id}/policies"
+    pages = Pages(caller, "policies_list_of_customer", path, filters)
+    return await _page(caller, pages, customer_id, status, maxpagesize, skip_token)
 
 
 @router.get("/policies", operation_id="policies_list", summary="List policies")
 async def list_all(
     caller: Reader,
     customer_id: Annotated[str | None, Query(alias="customerId", max_length=64)] = None,
+    status: Annotated[list[LastStatus], Query(description="Any of these")] = [],  # noqa: B006
     maxpagesize: PageSize = 100,
     skip_token: SkipToken = None,
 ) -> PageOf[PolicyOut]:
-    """Across customers, in the order of their ids (BKP-01, BKP-12)."""
-    pages = Pages(caller, "policies_list", "/policies", {"customerId": customer_id})
-    return await _page(caller, pages, customer_id, maxpagesize, skip_token)
+    """Across customers, in the order of their ids (BKP-01, BKP-12).
+
+    `status` is the last one; `Running` gives policies with a session under way.
+    """
+    filters = {"customerId": customer_id, "status": sorted(status) or None}
+    pages = Pages(caller, "policies_list", "/policies", filters)
+    return await _page(caller, pages, customer_id, status, maxpagesize, skip_token)
 
 
 @router.get("/policies/{policy_id}", operation_id="policies_get", summary="Read a policy")
-async def get(policy_id: str, caller: Reader) -> PolicyOut:
-    """With last status and next run."""
-    return PolicyOut.of(await queries.get_policy(deps(), caller.scope, policy_id))
+async def get(policy_id: str, response: Response, caller: Reader) -> PolicyOut:
+    """With last status, next run and its ETag."""
+    return _shown(response, await queries.get_policy(deps(), caller.scope, policy_id))
+
+
+@router.patch("/policies/{policy_id}", operation_id="policies_edit", summary="Edit a policy")
+async def edit(
+    policy_id: str,
+    body: PolicyInEdit,
+    response: Response,
+    caller: Writer,
+    if_match: IfMatch = None,
+) -> PolicyOut:
+    """Members that are left out stay. Restore points of objects taken out stay (BKP-06).
+
+    403 SCHEDULE_SUPPORT_ONLY for `intervalHours`: open a support case (BKP-07).
+    """
+    wanted = editing.Wanted(
+        name=body.name,
+        services=list(body.services) if body.services is not None else None,
+        include=body.include,
+        exclude=body.exclude,
+        interval_hours=body.interval_hours,
+    )
+    policy = await editing.edit_policy(deps(), caller.scope, policy_id, if_match, wanted)
+    return _shown(response, policy)
+
+
+@router.post(
+    "/policies/{policy_id}:enable", operation_id="policies_enable", summary="Enable a policy"
+)
+async def enable(policy_id: str, response: Response, caller: Writer) -> PolicyOut:
+    """Its schedule resumes with the next run it answers (BKP-10)."""
+    return _shown(response, await editing.enable_policy(deps(), caller.scope, policy_id))
+
+
+@router.post(
+    "/policies/{policy_id}:disable", operation_id="policies_disable", summary="Disable a policy"
+)
+async def disable(policy_id: str, response: Response, caller: Writer) -> PolicyOut:
+    """No scheduled starts; running it by hand stays possible (BKP-10)."""
+    return _shown(response, await editing.disable_policy(deps(), caller.scope, policy_id))
+
+
+@router.delete(
+    "/policies/{policy_id}",
+    operation_id="policies_delete",
+    summary="Delete a policy",
+    status_code=204,
+)
+async def delete(
+    policy_id: str,
+    caller: Annotated[Caller, Depends(requires("policies.delete"))],
+    if_match: IfMatch = None,
+) -> None:
+    """Backed-up data is kept by its retention, sessions stay readable by their id (BKP-11).
+
+    409 ALREADY_RUNNING while a session of it runs.
+    """
+    await editing.delete_policy(deps(), caller.scope, policy_id, if_match)
 
 
 @router.post(
@@ -135,25 +212,49 @@ async def start_session(
 async def list_sessions(
     policy_id: str,
     caller: SessionReader,
+    status: Annotated[list[SessionState], Query(description="Any of these")] = [],  # noqa: B006
+    begin: From = None,
+    to: To = None,
     maxpagesize: PageSize = 100,
     skip_token: SkipToken = None,
 ) -> PageOf[SessionOut]:
-    """Newest first (BKP-13)."""
-    pages = Pages(caller, "sessions_list", f"/policies/{policy_id}/sessions", {})
+    """Newest first (BKP-13); `from` and `to` bound when they started (BKP-14)."""
+    filters = {
+        "status": sorted(status) or None,
+        "from": to_text(begin) if begin else None,
+        "to": to_text(to) if to else None,
+    }
+    pages = Pages(caller, "sessions_list", f"/policies/{policy_id}/sessions", filters)
     after = (await pages.place(skip_token)).get("after", "")
+    wanted = queries.WantedSessions(frozenset(status), begin, to)
     found, last = await queries.list_sessions(
-        deps(), caller.scope, policy_id, after=after, limit=maxpagesize
+        deps(), caller.scope, policy_id, after=after, limit=maxpagesize, wanted=wanted
     )
     link = await pages.link({"after": last} if last else None, maxpagesize)
     return PageOf(value=[SessionOut.of(one) for one in found], next_link=link)
 
 
 async def _page(
-    caller: Caller, pages: Pages, customer_id: str | None, size: int, skip_token: str | None
+    caller: Caller,
+    pages: Pages,
+    customer_id: str | None,
+    status: list[LastStatus],
+    size: int,
+    skip_token: str | None,
 ) -> PageOf[PolicyOut]:
     after = (await pages.place(skip_token)).get("after", "")
     found, last = await queries.list_policies(
-        deps(), caller.scope, customer_id=customer_id, after=after, limit=size
+        deps(),
+        caller.scope,
+        customer_id=customer_id,
+        after=after,
+        limit=size,
+        statuses=frozenset(status),
     )
     link = await pages.link({"after": last} if last else None, size)
     return PageOf(value=[PolicyOut.of(one) for one in found], next_link=link)
+
+
+def _shown(response: Response, policy: Policy) -> PolicyOut:
+    response.headers["ETag"] = strong_etag(policy.etag)
+    return PolicyOut.of(policy)

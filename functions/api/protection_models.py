@@ -21,6 +21,10 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"
 ObjectId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 PageSize = Annotated[int, Query(ge=1, le=1000)]
 SkipToken = Annotated[str | None, Query(alias="skipToken", max_length=4096)]
+From = Annotated[
+    Instant | None, Query(alias="from", description="Inclusive", examples=["2026-11-01T00:00:00Z"])
+]
+To = Annotated[Instant | None, Query(description="Exclusive", examples=["2026-12-01T00:00:00Z"])]
 
 RETRY_SECONDS = 2
 """How long to wait between two looks at an operation."""
@@ -46,6 +50,18 @@ class PolicyInCreate(ApiModel):
     exclude: list[ObjectId] = Field(default=[], max_length=500)
 
 
+class PolicyInEdit(ApiModel):
+    """What to change; what is left out stays (BKP-06)."""
+
+    name: Name | None = None
+    services: list[Literal["exchange", "onedrive"]] | None = None
+    include: Annotated[list[ObjectId], Field(max_length=500)] | None = None
+    exclude: Annotated[list[ObjectId], Field(max_length=500)] | None = None
+    interval_hours: Annotated[int, Field(ge=1, le=8760)] | None = Field(
+        default=None, description="Support only: 403 SCHEDULE_SUPPORT_ONLY (BKP-07)"
+    )
+
+
 class PolicyOut(ApiModel):
     """A policy with its last and next run (BKP-01)."""
 
@@ -62,7 +78,7 @@ class PolicyOut(ApiModel):
     interval_hours: int
     created_by_system: bool
     created_at: Instant
-    next_run_at: Instant
+    next_run_at: Instant | None = Field(description="null while disabled")
     last_run_at: Instant | None
     last_status: SessionState | None
     running_session_id: str | None
@@ -71,8 +87,10 @@ class PolicyOut(ApiModel):
     @classmethod
     def of(cls, policy: Policy) -> "PolicyOut":
         """The policy as partners see it."""
-        names = cls.model_fields.keys() - {"id"}
-        return cls(id=policy.policy_id, **{name: getattr(policy, name) for name in names})
+        names = cls.model_fields.keys() - {"id", "next_run_at"}
+        values = {name: getattr(policy, name) for name in names}
+        following = policy.next_run_at if policy.enabled else None
+        return cls(id=policy.policy_id, next_run_at=following, **values)
 
 
 class CountsOut(ApiModel):

@@ -1,14 +1,38 @@
 """What the doors read: policies, sessions, objects, page by page."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from shared.access.model import Scope
 from shared.customers import repository as customers
+from shared.kit import ids
 from shared.protection import repository
-from shared.protection.model import ObjectRun, Policy, ProtectedObject, Session
+from shared.protection.model import ObjectRun, Policy, ProtectedObject, Session, SessionState
 
 if TYPE_CHECKING:
     from shared.bootstrap import Deps
+
+
+@dataclass(frozen=True, slots=True)
+class WantedSessions:
+    """Which sessions to list (BKP-14); `from_at` inclusive, `to_at` exclusive, by their start."""
+
+    states: frozenset[SessionState] = frozenset()
+    from_at: datetime | None = None
+    to_at: datetime | None = None
+
+    def takes(self, session: Session) -> bool:
+        """Whether a session is one of them."""
+        began = session.started_at or session.created_at
+        return (
+            (not self.states or session.state in self.states)
+            and (self.from_at is None or began >= self.from_at)
+            and (self.to_at is None or began < self.to_at)
+        )
+
+
+ANY_SESSION = WantedSessions()
 
 
 async def get_policy(deps: "Deps", scope: Scope, policy_id: str) -> Policy:
@@ -17,13 +41,28 @@ async def get_policy(deps: "Deps", scope: Scope, policy_id: str) -> Policy:
 
 
 async def list_policies(
-    deps: "Deps", scope: Scope, *, customer_id: str | None, after: str, limit: int
+    deps: "Deps",
+    scope: Scope,
+    *,
+    customer_id: str | None,
+    after: str,
+    limit: int,
+    statuses: frozenset[str] = frozenset(),
 ) -> tuple[list[Policy], str | None]:
-    """A page of policies, and the id the next page starts after."""
+    """A page of policies, and the id the next page starts after.
+
+    `statuses` keeps those whose last status is one of them, `Running` those with a session
+    under way (BKP-12).
+    """
     if customer_id is not None:
         await customers.get(deps.tables, scope, customer_id)
     found = await repository.list_policies(
-        deps.tables, scope, customer_id=customer_id, after=after, limit=limit + 1
+        deps.tables,
+        scope,
+        customer_id=customer_id,
+        after=after,
+        limit=limit + 1,
+        chosen=lambda policy: not statuses or bool(statuses & _statuses(policy)),
     )
     page = found[:limit]
     return page, page[-1].policy_id if len(found) > limit else None
@@ -35,11 +74,24 @@ async def get_session(deps: "Deps", scope: Scope, session_id: str) -> Session:
 
 
 async def list_sessions(
-    deps: "Deps", scope: Scope, policy_id: str, *, after: str, limit: int
+    deps: "Deps",
+    scope: Scope,
+    policy_id: str,
+    *,
+    after: str,
+    limit: int,
+    wanted: WantedSessions = ANY_SESSION,
 ) -> tuple[list[Session], str | None]:
     """A page of a policy's sessions, newest first, and the id the next page starts after."""
     policy = await repository.get_policy(deps.tables, scope, policy_id)
-    found = await repository.list_sessions(deps.tables, scope, policy, after=after, limit=limit + 1)
+    if (
+        wanted.to_at is not None
+    ):  # ids sort newest first: nothing created later is read; ! sorts below every tail
+        bound = ids.newest_first(policy.customer_id, ids.SESSION, wanted.to_at, "!")
+        after = max(after, bound)
+    found = await repository.list_sessions(
+        deps.tables, scope, policy, after=after, limit=limit + 1, chosen=wanted.takes
+    )
     page = found[:limit]
     return page, page[-1].session_id if len(found) > limit else None
 
@@ -84,3 +136,8 @@ def rpo_age_seconds(deps: "Deps", found: ProtectedObject) -> int | None:
     """Age of the last good point in seconds; None while there is none."""
     age = found.rpo_age(deps.clock.now())
     return None if age is None else max(0, round(age.total_seconds()))
+
+
+def _statuses(policy: Policy) -> set[str]:
+    found = {policy.last_status.value} if policy.last_status else set()
+    return found | ({SessionState.RUNNING.value} if policy.running_session_id else set())

@@ -9,7 +9,7 @@
 | Objects | customer | workload + object id | |
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -75,6 +75,7 @@ async def list_policies(
     customer_id: str | None = None,
     after: str = "",
     limit: int | None = None,
+    chosen: Callable[[Policy], bool] = lambda _: True,
 ) -> list[Policy]:
     """Policies of the scope, or of one customer in it, in id order after `after`."""
     if customer_id is not None and not scope.covers(customer_id):
@@ -83,7 +84,7 @@ async def list_policies(
     found: list[Policy] = []
     async for row in tables["Policies"].query(scope.partner_id, prefix=prefix, after=after):
         policy = Policy.model_validate(row.values | {"etag": row.etag})
-        if scope.covers(policy.customer_id):
+        if scope.covers(policy.customer_id) and chosen(policy):
             found.append(policy)
             if limit is not None and len(found) >= limit:
                 break
@@ -103,6 +104,13 @@ async def save_policy(tables: Tables, scope: Scope, policy: Policy) -> Policy:
     _inside(scope, policy.partner_id, policy.customer_id, policy.policy_id)
     row = await tables["Policies"].replace(_row(policy.partner_id, policy.policy_id, policy))
     return policy.model_copy(update={"etag": row.etag})
+
+
+async def delete_policy(tables: Tables, scope: Scope, policy: Policy) -> None:
+    """Remove under the ETag; `LostRace` when somebody was faster. Its Due row drops by itself."""
+    _inside(scope, policy.partner_id, policy.customer_id, policy.policy_id)
+    row = Row(policy.partner_id, policy.policy_id, etag=policy.etag)
+    await tables["Policies"].batch([("delete", row)])
 
 
 # Due --------------------------------------------------------------------------------------------
@@ -197,18 +205,42 @@ async def save_session(tables: Tables, scope: Scope, session: Session) -> Sessio
 
 
 async def list_sessions(
-    tables: Tables, scope: Scope, policy: Policy, *, after: str = "", limit: int | None = None
+    tables: Tables,
+    scope: Scope,
+    policy: Policy,
+    *,
+    after: str = "",
+    limit: int | None = None,
+    chosen: Callable[[Session], bool] = lambda _: True,
 ) -> list[Session]:
     """Sessions of a policy, newest first, after the session id `after`."""
     _inside(scope, policy.partner_id, policy.customer_id, policy.policy_id)
-    rows = tables["Sessions"].query(
+    found: list[Session] = []
+    async for row in tables["Sessions"].query(
         policy.customer_id,
         after=after,
         where="policy_id eq @policy",
         parameters={"policy": policy.policy_id},
-        limit=limit,
-    )
-    return [Session.model_validate(row.values | {"etag": row.etag}) async for row in rows]
+    ):
+        session = Session.model_validate(row.values | {"etag": row.etag})
+        if chosen(session):
+            found.append(session)
+            if limit is not None and len(found) >= limit:
+                break
+    return found
+
+
+async def list_customer_sessions(
+    tables: Tables, scope: Scope, customer_id: str, *, before: datetime
+) -> AsyncIterator[Session]:
+    """Every session of a customer that began before an instant, newest first, policies or not."""
+    if not scope.covers(customer_id):
+        raise missing(customer_id)
+    after = ids.newest_first(customer_id, ids.SESSION, before, "!")
+    async for row in tables["Sessions"].query(customer_id, after=after):
+        session = Session.model_validate(row.values | {"etag": row.etag})
+        _inside(scope, session.partner_id, session.customer_id, session.session_id)
+        yield session
 
 
 # ObjectRuns -------------------------------------------------------------------------------------

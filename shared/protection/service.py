@@ -6,13 +6,12 @@ from shared.access.model import Scope
 from shared.customers import repository as customers
 from shared.customers.model import Customer, CustomerState
 from shared.kit import ids
-from shared.kit.errors import Conflict, Invalid, Unprocessable
+from shared.kit.errors import Conflict, Unprocessable
 from shared.kit.tables import LostRace
 from shared.protection import changes, repository, rules
 from shared.protection.discovery import discover, ensure_vault
 from shared.protection.model import (
     RUN_OVER,
-    SERVICE_OF,
     BackupType,
     Policy,
     RunState,
@@ -20,11 +19,20 @@ from shared.protection.model import (
     SessionState,
 )
 from shared.protection.operation import session_operation
+from shared.protection.selection import (
+    ServiceNotChosen,
+    UnknownObjects,
+    check_objects,
+    check_services,
+    protectable,
+)
 
 if TYPE_CHECKING:
     from shared.bootstrap import Deps
 
 __all__ = [
+    "ServiceNotChosen",
+    "UnknownObjects",
     "create_policy",
     "create_recommended_policy",
     "discover",
@@ -49,18 +57,6 @@ class PlanNotSellable(Unprocessable):
     """Only Flex policies can be created (BKP-03)."""
 
     code, title = "PLAN_NOT_SELLABLE", "This policy type cannot be created"
-
-
-class ServiceNotChosen(Unprocessable):
-    """A service that was not chosen at onboarding cannot be protected (BKP-21)."""
-
-    code, title = "SERVICE_NOT_CHOSEN", "The customer does not have this service"
-
-
-class UnknownObjects(Unprocessable):
-    """A selection names objects that the customer does not have."""
-
-    code, title = "UNKNOWN_OBJECTS", "Some objects do not exist"
 
 
 class AlreadyRunning(Conflict):
@@ -96,19 +92,9 @@ async def create_policy(
         )
     if policy_type != "Flex":
         raise PlanNotSellable("Use policyType Flex.", pointer="/policyType")
-    bought = _protectable(customer)
-    chosen = bought if services is None else services
-    if not chosen:
-        raise Invalid("Name at least one service.", pointer="/services")
-    if foreign := sorted(set(chosen) - set(bought)):
-        raise ServiceNotChosen(
-            f"Not chosen at onboarding or not protectable: {', '.join(foreign)}.",
-            pointer="/services",
-        )
-    if backup_type is BackupType.SELECTED_ITEMS and not include:
-        raise Invalid("SelectedItems needs at least one object.", pointer="/include")
-    for pointer, wanted in (("/include", include), ("/exclude", exclude)):
-        await _require_objects(deps, scope, customer_id, wanted or [], pointer)
+    chosen = protectable(customer) if services is None else services
+    check_services(customer, chosen)
+    await check_objects(deps, scope, customer_id, backup_type, include or [], exclude or [])
     policy_id = ids.policy_id(customer_id)
     now = deps.clock.now()
     return await repository.add_policy(
@@ -144,7 +130,7 @@ async def create_recommended_policy(deps: "Deps", scope: Scope, customer: Custom
             partner_id=scope.partner_id,
             customer_id=customer.customer_id,
             name=RECOMMENDED_NAME,
-            services=_protectable(customer),
+            services=protectable(customer),
             created_at=now,
             created_by_system=True,
             next_run_at=rules.first_run(policy_id, now),
@@ -238,20 +224,3 @@ async def _give_up(deps: "Deps", scope: Scope, session: Session) -> None:
         )
 
     await changes.change_session(deps.tables, scope, session.session_id, fail)
-
-
-def _protectable(customer: Customer) -> list[str]:
-    known = set(SERVICE_OF.values())
-    return [str(service) for service in customer.services if str(service) in known]
-
-
-async def _require_objects(
-    deps: "Deps", scope: Scope, customer_id: str, wanted: list[str], pointer: str
-) -> None:
-    known = (
-        {one.object_id for one in await repository.list_objects(deps.tables, scope, customer_id)}
-        if wanted
-        else set()
-    )
-    if unknown := [one for one in wanted if one not in known]:
-        raise UnknownObjects(f"Unknown objects: {', '.join(unknown[:5])}.", pointer=pointer)

@@ -63,6 +63,7 @@ def bodies(target: dict[str, str]) -> dict[str, Any]:
         },
         "consent_link": {"app": "restorer"},
         "policies_create": {"name": "P"},
+        "policies_edit": {"name": "Renamed"},
         "restores_start": {"objectId": target["object_id"], "snapshot": 1},
     }
 

@@ -1,0 +1,104 @@
+"""Changes of a policy: its name and selection, on and off, its end (BKP-06, 07, 10, 11)."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from shared.access.model import Scope
+from shared.customers import repository as customers
+from shared.kit.errors import Forbidden
+from shared.kit.etags import check_if_match, strong_etag
+from shared.protection import changes, repository, rules
+from shared.protection.model import Policy
+from shared.protection.selection import check_objects, check_services
+from shared.protection.service import AlreadyRunning
+
+if TYPE_CHECKING:
+    from shared.bootstrap import Deps
+
+
+class ScheduleSupportOnly(Forbidden):
+    """How often a policy runs is changed by a support case only (BKP-07, SUP-07)."""
+
+    code, title = "SCHEDULE_SUPPORT_ONLY", "Only support can change the schedule"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to change; None leaves as it is."""
+
+    name: str | None = None
+    services: list[str] | None = None
+    include: list[str] | None = None
+    exclude: list[str] | None = None
+    interval_hours: int | None = None
+
+
+async def edit_policy(
+    deps: "Deps", scope: Scope, policy_id: str, if_match: str | None, wanted: Wanted
+) -> Policy:
+    """Change name, services or selection; the next session goes by it (BKP-06).
+
+    Restore points of what is left out stay until their retention. `ScheduleSupportOnly` for
+    `interval_hours`; `LostRace` when somebody else changes the policy at the same time.
+    """
+    policy = await repository.get_policy(deps.tables, scope, policy_id)
+    if wanted.interval_hours is not None:
+        raise ScheduleSupportOnly("Open a support case with the interval you need.")
+    check_if_match(if_match, strong_etag(policy.etag))
+    named = {name: getattr(wanted, name) for name in ("name", "services", "include", "exclude")}
+    update: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
+    changed = policy.model_copy(update=update)
+    customer = await customers.get(deps.tables, scope, policy.customer_id)
+    if wanted.services is not None:
+        check_services(customer, wanted.services)
+    if wanted.include is not None or wanted.exclude is not None:
+        kind, include, exclude = changed.backup_type, changed.include, changed.exclude
+        await check_objects(deps, scope, policy.customer_id, kind, include, exclude)
+    if changed == policy:
+        return policy
+    return await repository.save_policy(deps.tables, scope, changed)
+
+
+async def enable_policy(deps: "Deps", scope: Scope, policy_id: str) -> Policy:
+    """Scheduled starts resume, with a next run in the future (BKP-10); repeats change nothing."""
+    now = deps.clock.now()
+
+    def enabled(policy: Policy) -> Policy | None:
+        if policy.enabled:
+            return None
+        at = policy.next_run_at
+        if at <= now:
+            at = rules.next_run(at, policy.interval_hours, now)
+        return policy.model_copy(update={"enabled": True, "next_run_at": at})
+
+    # The Due row first: one whose policy says otherwise is dropped, a missing one never starts.
+    current = await repository.get_policy(deps.tables, scope, policy_id)
+    await repository.put_due(deps.tables, enabled(current) or current)
+    policy = await changes.change_policy(deps.tables, scope, policy_id, enabled)
+    await repository.put_due(deps.tables, policy)
+    return policy
+
+
+async def disable_policy(deps: "Deps", scope: Scope, policy_id: str) -> Policy:
+    """No scheduled starts; one by hand stays possible (BKP-10). What runs is not stopped."""
+
+    def off(policy: Policy) -> Policy | None:
+        return policy.model_copy(update={"enabled": False}) if policy.enabled else None
+
+    return await changes.change_policy(deps.tables, scope, policy_id, off)
+
+
+async def delete_policy(deps: "Deps", scope: Scope, policy_id: str, if_match: str | None) -> None:
+    """The definition goes; sessions and restore points stay until their retention (BKP-11).
+
+    `AlreadyRunning` while a session runs: its process still needs the definition.
+    """
+    policy = await repository.get_policy(deps.tables, scope, policy_id)
+    check_if_match(if_match, strong_etag(policy.etag))
+    if policy.running_session_id is not None:
+        running = await repository.find_session(deps.tables, scope, policy.running_session_id)
+        if rules.is_running(policy, running, deps.clock.now()):
+            raise AlreadyRunning(
+                "Stop it and wait until it has ended.", sessionId=policy.running_session_id
+            )
+    await repository.delete_policy(deps.tables, scope, policy)

@@ -1,0 +1,203 @@
+"""Policies through the API: edit, on and off, end; lists by status and time (BKP)."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from shared.access.model import Scope
+from shared.bootstrap import Deps
+from shared.kit import ids
+from shared.protection import changes, repository
+from shared.protection.model import Session, SessionState
+from tests.api.conftest import check_problem
+from tests.api.world import START, World
+
+
+@pytest.fixture
+def api(two: World, anonymous: httpx.AsyncClient) -> httpx.AsyncClient:
+    """The administrator of partner A."""
+    anonymous.headers.update(two.caller("administrator"))
+    return anonymous
+
+
+@pytest.fixture
+def policy(two: World) -> str:
+    """Address of a policy."""
+    return f"/api/v1/policies/{two.mine['policy_id']}"
+
+
+async def etag(api: httpx.AsyncClient, address: str) -> dict[str, str]:
+    return {"If-Match": (await api.get(address)).headers["ETag"]}
+
+
+async def update(two: World, **changed: Any) -> None:
+    """Change the stored policy as its process would."""
+    await changes.change_policy(
+        two.deps.tables, two.a.scope, two.mine["policy_id"],
+        lambda found: found.model_copy(update=changed),
+    )  # fmt: skip
+
+
+async def test_bkp_06_objects_are_taken_out_and_in(
+    two: World, api: httpx.AsyncClient, policy: str
+) -> None:
+    seen = await etag(api, policy)
+    body = {"name": "Board", "exclude": [two.mine["object_id"]]}
+    answer = await api.patch(policy, json=body, headers=seen)
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["name"], answer.json()["exclude"]) == ("Board", body["exclude"])
+    assert answer.json() == (await api.get(policy)).json()
+    stale = await api.patch(policy, json={"name": "Late"}, headers=seen)
+    check_problem(stale, 412, "PRECONDITION_FAILED")
+    check_problem(await api.patch(policy, json={"name": "Blind"}), 428, "PRECONDITION_REQUIRED")
+    fresh = {"If-Match": answer.headers["ETag"]}
+    back = await api.patch(policy, json={"exclude": []}, headers=fresh)
+    assert (back.json()["name"], back.json()["exclude"]) == ("Board", [])
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"exclude": ["nobody"]}, 422, "UNKNOWN_OBJECTS"),
+        ({"include": ["{object_id}"]}, 400, "INVALID_INPUT"),
+        ({"services": []}, 400, "INVALID_INPUT"),
+        ({"services": ["onedrive"]}, 422, "SERVICE_NOT_CHOSEN"),
+        ({"enabled": False}, 400, "INVALID_INPUT"),
+    ],
+)
+async def test_bkp_06_what_cannot_be_meant_is_refused(
+    two: World, api: httpx.AsyncClient, policy: str, body: dict[str, Any], status: int, code: str
+) -> None:
+    filled = json.loads(json.dumps(body).replace("{object_id}", two.mine["object_id"]))
+    before = await etag(api, policy)
+    check_problem(await api.patch(policy, json=filled, headers=before), status, code)
+    assert await etag(api, policy) == before
+
+
+async def test_a_selection_may_not_contradict_itself(two: World, api: httpx.AsyncClient) -> None:
+    one = [two.mine["object_id"]]
+    body = {"name": "P", "backupType": "SelectedItems", "include": one, "exclude": one}
+    path = f"/api/v1/customers/{two.mine['customer_id']}/policies"
+    check_problem(await api.post(path, json=body), 422, "SELECTION_OVERLAPS")
+
+
+async def test_bkp_07_the_schedule_is_changed_by_support_only(
+    api: httpx.AsyncClient, policy: str
+) -> None:
+    answer = await api.patch(policy, json={"intervalHours": 12}, headers=await etag(api, policy))
+    check_problem(answer, 403, "SCHEDULE_SUPPORT_ONLY")
+    assert (await api.get(policy)).json()["intervalHours"] == 24
+
+
+async def test_bkp_10_disabled_has_no_next_run_and_enabled_has_one(
+    two: World, api: httpx.AsyncClient, policy: str
+) -> None:
+    off = await api.post(f"{policy}:disable")
+    assert (off.json()["enabled"], off.json()["nextRunAt"]) == (False, None)
+    assert (await api.post(f"{policy}:disable")).json() == off.json()
+    started = await api.post(f"{policy}/sessions")
+    assert started.status_code == 202, started.text
+    on = await api.post(f"{policy}:enable")
+    now = two.deps.clock.now()
+    assert on.json()["enabled"]
+    stored = await repository.get_policy(two.deps.tables, two.a.scope, two.mine["policy_id"])
+    assert now < stored.next_run_at <= now + timedelta(hours=24)
+    later = stored.next_run_at + timedelta(seconds=1)
+    due = [one async for one in repository.list_due(two.deps.tables, later)]
+    mine = [one.due_at for one in due if one.policy_id == stored.policy_id]
+    assert stored.next_run_at.replace(microsecond=0) in mine
+
+
+async def test_bkp_11_a_deleted_policy_is_gone_and_its_sessions_stay(
+    two: World, api: httpx.AsyncClient, policy: str
+) -> None:
+    check_problem(await api.delete(policy), 428, "PRECONDITION_REQUIRED")
+    gone = await api.delete(policy, headers=await etag(api, policy))
+    assert gone.status_code == 204, gone.text
+    check_problem(await api.get(policy), 404, "NOT_FOUND")
+    listed = (await api.get("/api/v1/policies")).json()["value"]
+    assert two.mine["policy_id"] not in {one["id"] for one in listed}
+    assert (await api.get(f"/api/v1/sessions/{two.mine['session_id']}")).status_code == 200
+    assert (await api.get(f"/api/v1/objects/{two.mine['object_id']}")).status_code == 200
+
+
+async def test_bkp_11_a_running_policy_is_not_deleted(
+    two: World, api: httpx.AsyncClient, policy: str
+) -> None:
+    await api.post(f"{policy}/sessions")
+    problem = check_problem(
+        await api.delete(policy, headers=await etag(api, policy)), 409, "ALREADY_RUNNING"
+    )
+    assert problem["sessionId"] == (await api.get(policy)).json()["runningSessionId"]
+
+
+async def test_bkp_12_policies_are_filtered_by_their_last_status(
+    two: World, api: httpx.AsyncClient
+) -> None:
+    await update(two, last_status=SessionState.FAILED)
+
+    async def listed(*status: str) -> set[str]:
+        given = {"status": list(status), "maxpagesize": 1}
+        page = (await api.get("/api/v1/policies", params=given)).json()
+        found = [one["id"] for one in page["value"]]
+        while link := page.get("nextLink"):
+            page = (await api.get(link)).json()
+            found += [one["id"] for one in page["value"]]
+        return set(found)
+
+    assert await listed("Failed") == {two.mine["policy_id"]}
+    assert await listed("Success") == set()
+    assert two.mine["policy_id"] in await listed("Failed", "Warning")
+    assert await listed() == {two.mine["policy_id"], two.hidden["policy_id"]}
+    await api.post(f"/api/v1/policies/{two.hidden['policy_id']}/sessions")
+    assert await listed("Running") == {two.hidden["policy_id"]}
+    answer = await api.get("/api/v1/policies", params={"status": "Sleeping"})
+    check_problem(answer, 400, "INVALID_INPUT")
+
+
+async def test_bkp_14_sessions_are_filtered_by_status_and_start(
+    two: World, api: httpx.AsyncClient, policy: str
+) -> None:
+    made = await sessions(two.deps, two.a.scope, two.mine, 4)
+
+    async def listed(**given: Any) -> list[str]:
+        found = await api.get(f"{policy}/sessions", params=given)
+        assert found.status_code == 200, found.text
+        return [one["id"] for one in found.json()["value"]]
+
+    ran = [made[3], made[2], made[1], made[0]]
+    began = {"from": "2026-02-02T01:00:00Z", "to": "2026-02-04T01:00:00Z"}
+    assert await listed(**began) == [made[2], made[1]]
+    assert await listed(status="Failed", **began) == [made[1]]
+    assert (await listed(to="2026-02-03T01:00:00Z"))[:2] == [made[1], made[0]]
+    assert await listed(**{"from": "2026-02-01T00:00:00Z"}) == ran
+    page = (await api.get(f"{policy}/sessions", params={**began, "maxpagesize": 1})).json()
+    assert [one["id"] for one in page["value"]] == [made[2]]
+    following = (await api.get(page["nextLink"])).json()
+    assert [one["id"] for one in following["value"]] == [made[1]]
+    assert "nextLink" not in following
+
+
+async def sessions(deps: Deps, scope: Scope, whose: dict[str, str], days: int) -> list[str]:
+    """Ended sessions from 1 February on, one a day at 00:00, started an hour later."""
+    made = []
+    for day in range(days):
+        at = START.replace(month=2, day=1 + day)
+        session = Session(
+            session_id=ids.newest_first(whose["customer_id"], ids.SESSION, at),
+            policy_id=whose["policy_id"],
+            partner_id=scope.partner_id,
+            customer_id=whose["customer_id"],
+            trigger="Schedule",
+            state=SessionState.FAILED if day % 2 else SessionState.SUCCESS,
+            created_at=at,
+            started_at=at + timedelta(hours=1),
+            ended_at=at + timedelta(hours=2),
+            updated_at=at,
+        )
+        await repository.add_session(deps.tables, scope, session)
+        made.append(session.session_id)
+    return made

@@ -23,6 +23,7 @@ from local.host.taskhub.sqlite.pending import Activity, Live, Turn, back_off, ga
 from local.host.taskhub.sqlite.store import Store, Unavailable
 from local.host.taskhub.sqlite.streams import (
     ACTIVITY_TAG,
+    HEALTH_PING,
     TURN_TAG,
     Stream,
     fits,
@@ -225,6 +226,11 @@ class Delivery:
             if item.stream is not None and now - item.since > ACTIVITY_LEASE_SECONDS:
                 logger.warning("the lease of the activity %s ended", item.name)
                 self.lose_activity(item)
+
+    def ping(self) -> None:
+        """Tell every worker that the hub is there."""
+        for stream in self._streams:
+            stream.queue.put_nowait(HEALTH_PING)
 
     async def changed(self, instance_id: str) -> asyncio.Future[None]:
         """A future that is done when the instance's status may have changed."""

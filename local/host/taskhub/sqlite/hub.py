@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import threading
 from pathlib import Path
@@ -17,6 +18,8 @@ from local.host.taskhub.sqlite.store import Store
 logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 5.0
+PING_EVERY_SWEEPS = 6
+"""A worker of the SDK takes two minutes of silence for a broken connection."""
 OPTIONS = [
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
@@ -94,9 +97,11 @@ class Hub:
                 return
 
     async def _sweep(self) -> None:
-        while True:
+        for number in itertools.count(1):
             await asyncio.sleep(SWEEP_SECONDS)
             self._delivery.sweep()
+            if number % PING_EVERY_SWEEPS == 0:
+                self._delivery.ping()
 
     async def stop(self, grace_seconds: float = 0.5) -> None:
         """Stop listening, wake whoever waits, close the file."""

@@ -135,11 +135,20 @@ def raise_event(tx: Transaction, instance_id: str, name: str, given: str | None)
 
 
 def control(tx: Transaction, instance_id: str, event: Any) -> None:
-    """Suspend or resume; a finished instance stays as it is."""
+    """Suspend or resume; what is so already, or is finished, stays as it is.
+
+    Never two suspensions in a row: the SDK's worker would go round in circles at the resumption.
+    """
     instance = messages.by_id(tx, instance_id)
     if instance is None:
         raise not_found(instance_id)
     if instance.completed is not None:
+        return
+    is_suspended = instance.status == pb.ORCHESTRATION_STATUS_SUSPENDED
+    for _, kind, waiting in messages.waiting(tx, instance.key):
+        if kind is Kind.CONTROL and waiting is not None:
+            is_suspended = waiting.HasField("executionSuspended")
+    if is_suspended == event.HasField("executionSuspended"):
         return
     messages.put(tx, instance.key, Kind.CONTROL, event)
     messages.wake(tx, instance.key)

@@ -10,6 +10,9 @@ UNLIMITED = 1_000
 TURN_TAG, ACTIVITY_TAG, TOKEN_TAG = b"\x0a", b"\x12", b"\x52"
 """Fields 1, 2 and 10 of a WorkItem, each with a length before its bytes."""
 
+HEALTH_PING = b"\x22\x00"
+"""A WorkItem with an empty healthPing, field 4."""
+
 Filter = Mapping[str, frozenset[str]] | None
 """Names, each with its versions (none: any version); None lets everything through."""
 

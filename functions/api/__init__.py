@@ -19,6 +19,7 @@ from functions.api.permissions import router as permissions
 from functions.api.policies import router as policies
 from functions.api.restores import router as restores
 from functions.api.roles import router as roles
+from functions.api.session_logs import router as session_logs
 from functions.api.sessions import router as sessions
 from functions.api.users import router as users
 
@@ -39,6 +40,7 @@ ROUTERS: list[APIRouter] = [
     operations,
     policies,
     sessions,
+    session_logs,
     objects,
     restores,
     audit,

@@ -36,6 +36,7 @@ NAMES = (
     "Policies",
     "RateLimits",
     "Restores",
+    "SessionLogs",
     "Sessions",
 )
 # Rows of the manners themselves: no audit line tells of them.

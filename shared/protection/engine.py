@@ -15,7 +15,7 @@ from shared.microsoft365.errors import ConsentLost, ObjectUnavailable, SignInUna
 from shared.microsoft365.mail import Mailbox
 from shared.microsoft365.model import Budget, Workload
 from shared.microsoft365.transport import GraphTransport
-from shared.protection import changes, repository, rules
+from shared.protection import changes, log_lines, repository, rules, session_log
 from shared.protection.discovery import ACTIVE, open_vault, tenant_of
 from shared.protection.model import (
     RUN_OVER,
@@ -227,6 +227,7 @@ async def _end(
 ) -> None:
     ended = row.model_copy(update={"state": state, "error": error, "ended_at": deps.clock.now()})
     await repository.put_run(deps.tables, session, ended)
+    await session_log.add(deps.tables, session.session_id, [log_lines.ended_object(ended)])
 
 
 async def _set_state(deps: "Deps", scope: Scope, object_id: str, state: str) -> None:

@@ -9,7 +9,7 @@ from shared.access.model import Scope
 from shared.consent.service import check as check_consent
 from shared.customers import repository as customers
 from shared.microsoft365.errors import ConsentLost
-from shared.protection import changes, repository, rules
+from shared.protection import changes, log_lines, repository, rules, session_log
 from shared.protection.discovery import discover, ensure_vault
 from shared.protection.model import (
     RUN_OVER,
@@ -47,6 +47,7 @@ async def plan_session(deps: "Deps", task: SessionTask) -> Plan:
     )
     if session.is_over:
         return Plan(outcome="over")
+    await session_log.add(deps.tables, session.session_id, [log_lines.started(session)])
     if session.stop_requested:
         return Plan(outcome="run", groups=0)
     customer = await customers.get(deps.tables, scope, session.customer_id)
@@ -77,6 +78,7 @@ async def plan_session(deps: "Deps", task: SessionTask) -> Plan:
         )
 
     session = await changes.change_session(deps.tables, scope, task.session_id, planned)
+    await session_log.add(deps.tables, session.session_id, log_lines.planned(session, now))
     for one in chosen.objects:
         await repository.add_run(deps.tables, session, _pending(session, one))
     return Plan(outcome="run", groups=session.shards if chosen.objects else 0)
@@ -146,6 +148,7 @@ async def seal_session(deps: "Deps", task: SessionTask) -> SessionState:
         )
 
     session = await changes.change_session(deps.tables, scope, task.session_id, ended)
+    await session_log.close(deps.tables, session, runs)
     await _note_in_policy(deps, scope, session)
     return session.state
 

@@ -1,7 +1,7 @@
 """What the doors read: policies, sessions, objects, page by page."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from shared.access.model import Scope
@@ -33,6 +33,8 @@ class WantedSessions:
 
 
 ANY_SESSION = WantedSessions()
+LONGEST_QUEUE = timedelta(days=2)
+"""No session starts later than this after it was created."""
 
 
 async def get_policy(deps: "Deps", scope: Scope, policy_id: str) -> Policy:
@@ -96,6 +98,23 @@ async def list_sessions(
     return page, page[-1].session_id if len(found) > limit else None
 
 
+async def sessions_between(
+    deps: "Deps", scope: Scope, customer_id: str, from_at: datetime, to_at: datetime
+) -> list[Session]:
+    """A customer's sessions that started inside, oldest first; also those of deleted policies."""
+    await customers.get(deps.tables, scope, customer_id)
+    wanted = WantedSessions(from_at=from_at, to_at=to_at)
+    found: list[Session] = []
+    async for session in repository.list_customer_sessions(
+        deps.tables, scope, customer_id, before=to_at
+    ):
+        if session.created_at < from_at - LONGEST_QUEUE:
+            break
+        if wanted.takes(session):
+            found.append(session)
+    return found[::-1]
+
+
 async def list_runs(
     deps: "Deps", scope: Scope, session_id: str, *, place: dict[str, str], limit: int
 ) -> tuple[list[ObjectRun], dict[str, str] | None]:
@@ -141,3 +160,9 @@ def rpo_age_seconds(deps: "Deps", found: ProtectedObject) -> int | None:
 def _statuses(policy: Policy) -> set[str]:
     found = {policy.last_status.value} if policy.last_status else set()
     return found | ({SessionState.RUNNING.value} if policy.running_session_id else set())
+
+
+async def policy_names(deps: "Deps", scope: Scope, customer_id: str) -> dict[str, str]:
+    """Names of the customer's policies by their id; deleted ones have none."""
+    found = await repository.list_policies(deps.tables, scope, customer_id=customer_id)
+    return {policy.policy_id: policy.name for policy in found}

@@ -8,7 +8,7 @@ from shared.customers.model import Customer, CustomerState
 from shared.kit import ids
 from shared.kit.errors import Conflict, Unprocessable
 from shared.kit.tables import LostRace
-from shared.protection import changes, repository, rules
+from shared.protection import changes, repository, rules, session_log
 from shared.protection.discovery import discover, ensure_vault
 from shared.protection.model import (
     RUN_OVER,
@@ -223,4 +223,6 @@ async def _give_up(deps: "Deps", scope: Scope, session: Session) -> None:
             }
         )
 
-    await changes.change_session(deps.tables, scope, session.session_id, fail)
+    found = await changes.change_session(deps.tables, scope, session.session_id, fail)
+    if found.is_over:
+        await session_log.close(deps.tables, found, [])

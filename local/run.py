@@ -26,6 +26,7 @@ def _arguments(given: list[str]) -> tuple[argparse.Namespace, list[str]]:
     )
     parser.add_argument("--port", type=int, default=USUAL_PORT, help="port of the Partner API")
     parser.add_argument("--name", default="run", help="data and logs lie in .local/NAME")
+    parser.add_argument("--workers", type=int, default=1, help="processes for durable functions")
     parser.add_argument("--app-root", type=Path, default=PROJECT, help="another app's folder")
     return parser.parse_known_args(given)
 
@@ -63,6 +64,7 @@ def _run(chosen: argparse.Namespace, world: list[str]) -> int:
             api_port=chosen.port,
             world=world or USUAL_WORLD,
             app_root=chosen.app_root,
+            workers=chosen.workers,
         ) as stack,
     ):
         print(describe(stack, directory), flush=True)

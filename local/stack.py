@@ -57,7 +57,8 @@ class Stack:
     After a start: `urls`, `registrations`, `environment` (what the app runs with), `certificates`,
     `logs` (a folder), `azurite`. `world` are the simulator's own options (`python -m
     local.microsoft365 --help`); `settings` are laid over the app's settings; `api_port` is wanted,
-    not demanded: another one is taken when it is in use. A part that dies while starting raises
+    not demanded: another one is taken when it is in use. `workers` processes run orchestrators and
+    activities. A part that dies while starting raises
     ChildFailed with its last lines, and whatever had started is ended.
     """
 
@@ -75,6 +76,7 @@ class Stack:
         api_port: int = 0,
         app_root: Path = PROJECT,
         storage_in_memory: bool = False,
+        workers: int = 1,
     ) -> None:
         self.directory = directory.resolve()
         self.logs = self.directory / "logs"
@@ -85,6 +87,7 @@ class Stack:
         self._api_port = api_port
         self._app_root = app_root
         self._storage_in_memory = storage_in_memory
+        self._workers = workers
         self._parts: list[Child] = []
         self._ending = ExitStack()
 
@@ -107,6 +110,11 @@ class Stack:
             if not part.running:
                 return part.failure("ended by itself")
         return None
+
+    @property
+    def hub_file(self) -> Path:
+        """The task hub: a host that is started again goes on where the last one was."""
+        return self.directory / "taskhub.sqlite"
 
     def partner_token(self) -> str:
         """A fresh bearer token of the partner's daemon for the Partner API."""
@@ -228,6 +236,7 @@ class Stack:
                 *(sys.executable, "-m", "local.host"),
                 *("--app-root", str(self._app_root), "--port", str(port)),
                 *("--ready-json", "--grace", str(HOST_GRACE_SECONDS)),
+                *("--hub", f"sqlite:{self.hub_file}", "--workers", str(self._workers)),
             ],
             log=self.logs / "host.log",
             environment=self.environment,

@@ -3,12 +3,15 @@
 import fcntl
 import os
 import sqlite3
+import time
 from pathlib import Path
 from typing import IO
 
 VERSION = 1
 APPLICATION = 0x486F6C64  # "Hold": an SQLite file of somebody else is not touched
 CACHE_KIB = 32_768
+LOCK_SECONDS = 3.0
+"""A hub whose host was killed needs a moment to notice and to let go."""
 
 # Wide columns are kept apart: an instance's row is read and written at every message.
 TABLES = """
@@ -79,14 +82,20 @@ def lock(path: Path) -> IO[bytes]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     held = path.with_name(path.name + ".lock").open("ab")
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        held.close()
-        raise BadDatabase(
-            f"the task hub {path} is in use by another process: end that one, or use another file"
-        ) from None
-    return held
+    end = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                held.close()
+                raise BadDatabase(
+                    f"the task hub {path} is in use by another process: "
+                    "end that one, or use another file"
+                ) from None
+            time.sleep(0.05)
+        else:
+            return held
 
 
 def connect(path: Path, *, is_durable: bool = True) -> sqlite3.Connection:

@@ -66,6 +66,30 @@ async def identified(request: Request, identity: SignedIn) -> None:
         raise RateLimited("Wait.", retryAfter=found.verdict.reset_seconds)
 
 
+async def turned_away(request: Request, refused: HoldfastError) -> HoldfastError:
+    """What to answer to somebody refused, perhaps before anybody had signed in.
+
+    When the credentials name a partner, its trail gets a line; all such refusals of a partner share
+    one rate limit, so that nobody floods a trail from outside. Anybody else is logged.
+    """
+    found = exchange.of(request.scope)
+    if found.principal is not None or refused.status not in _PROBES:
+        return refused
+    if refused.principal is not None:
+        who: Principal = refused.principal
+        verdict = await deps().limiter.check(who.partner_id, "turned away")
+        if not verdict.allowed:
+            return RateLimited("Wait.", retryAfter=verdict.reset_seconds)
+        found.principal = who
+    else:
+        told = auditing.source(found)
+        log.warning(
+            "nobody known: code=%s trace=%s address=%s method=%s path=%r",
+            refused.code, told.trace_id, told.address, found.method, found.path[:200],
+        )  # fmt: skip
+    return refused
+
+
 async def admitted(request: Request, caller: Caller) -> None:
     """They may: claim the Idempotency-Key, and write down what is about to be done.
 

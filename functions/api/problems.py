@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import ConfigDict, Field
 from starlette.exceptions import HTTPException
 
-from functions.api import exchange
+from functions.api import exchange, manners
 from shared.kit.api_model import ApiModel
 from shared.kit.errors import HoldfastError, Invalid
 
@@ -125,10 +125,7 @@ def install(api: FastAPI) -> None:
         assert isinstance(error, HoldfastError)
         if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             log.error("%s %s: %s", trace_id(request), error.code, error.detail, exc_info=error)
-        # Refused while signing in, but known: the trail of their partner tells of it.
-        known = exchange.of(request.scope)
-        known.principal = known.principal or getattr(error, "principal", None)
-        return answer(request, error)
+        return answer(request, await manners.turned_away(request, error))
 
     async def wrong_fields(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)

@@ -1,6 +1,9 @@
 """Somebody who has signed in: a partner's caller, or somebody inside one customer's environment."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from shared.access import contexts
 from shared.access import role_rules as rules
@@ -8,6 +11,7 @@ from shared.access.contexts import OPEN_WHEN_CLOSED, Flags
 from shared.access.model import Caller, Principal, Scope
 from shared.access.permissions import PermissionMissing
 from shared.access.role_model import ActiveContext, Grants
+from shared.kit.errors import HoldfastError
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,31 @@ class CustomerIdentity:
         scope = Scope(self.principal.partner_id, frozenset({self.customer_id}), owner_id=owner)
         held = contexts.customer_permissions(self.flags, is_admin=self.is_admin)
         return Caller(self.principal, scope, held, self, None, self.context)
+
+
+def claimed_by(claims: dict[str, Any], partner_id: str) -> Principal:
+    """Who a good token names, before it is decided whether they may enter: for the trail only."""
+    kind: Literal["user", "application"] = "application" if claims.get("idtyp") == "app" else "user"
+    client_id = str(claims.get("azp") or "")
+    return Principal(
+        partner_id=partner_id,
+        tenant_id=claims["tid"],
+        subject=str(claims.get("oid") or ""),
+        kind=kind,
+        roles=frozenset(),
+        name=str(claims.get("name") or client_id),
+        client_id=client_id,
+    )
+
+
+@contextmanager
+def refused_as(principal: Principal) -> Iterator[None]:
+    """Whatever is refused inside names the principal: their partner's trail tells of it."""
+    try:
+        yield
+    except HoldfastError as refused:
+        refused.principal = refused.principal or principal
+        raise
 
 
 def _check_ceiling(ceiling: frozenset[str] | None, right: str) -> None:

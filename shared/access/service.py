@@ -2,12 +2,13 @@
 
 import functools
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from shared.access import api_keys, rules
 from shared.access.grants import Known, UserUnknown
-from shared.access.identity import PartnerIdentity
+from shared.access.identity import PartnerIdentity, claimed_by, refused_as
 from shared.access.ip_ranges import Address
 from shared.access.model import Admin, Client, Partner, Principal, Scope
 from shared.access.role_model import Grants, User
@@ -47,16 +48,17 @@ async def identify_partner(
     partner_id = await deps.partners.of_tenant(claims["tid"])
     if partner_id is None:
         return None
-    principal = rules.decide_principal(claims, partner_id)
-    known = await (source or deps.grants.known)(Scope(partner_id))
-    if principal.kind == "application":
-        client, grants = known.client(principal.client_id, address)
-        principal = replace(principal, name=client.name)
-    else:
-        known, user, grants = await _user(deps, known, principal, claims)
-        name = f"{user.first_name} {user.last_name}".strip()
-        principal = replace(principal, user_id=user.user_id, email=user.email, name=name)
-    known.check_address(address)
+    with refused_as(claimed_by(claims, partner_id)):
+        principal = rules.decide_principal(claims, partner_id)
+        known = await (source or deps.grants.known)(Scope(partner_id))
+        if principal.kind == "application":
+            client, grants = known.client(principal.client_id, address)
+            principal = replace(principal, name=client.name)
+        else:
+            known, user, grants = await _user(deps, known, principal, claims)
+            name = f"{user.first_name} {user.last_name}".strip()
+            principal = replace(principal, user_id=user.user_id, email=user.email, name=name)
+        known.check_address(address)
     return PartnerIdentity(principal, grants, rules.ceiling(principal.roles), known.closed)
 
 
@@ -66,17 +68,20 @@ async def identify_key(
     """The API key behind its text; `KeyInvalid` (401), `AddressNotAllowed` (403)."""
     given = api_keys.parse(text)
     known = await (source or deps.grants.known)(Scope(given.partner_id))
-    key, grants = known.key(given, deps.clock.now(), address)
-    known.check_address(address)
+    named = known.state.keys.get(given.key_id)
     principal = Principal(
         partner_id=given.partner_id,
         tenant_id="",
-        subject=key.key_id,
+        subject=given.key_id,
         kind="key",
         roles=frozenset(),
-        name=key.name,
-        client_id=key.key_id,
+        name=named.name if named else "",
+        client_id=given.key_id,
     )
+    # A partner that somebody made up gets no trail.
+    with refused_as(principal) if known.state.stamp.etag else nullcontext():
+        _, grants = known.key(given, deps.clock.now(), address)
+        known.check_address(address)
     return PartnerIdentity(principal, grants, None, known.closed)
 
 

@@ -3,11 +3,12 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from shared.access import contexts
 from shared.access.contexts import ContextExpired, CustomerPending
-from shared.access.identity import CustomerIdentity, PartnerIdentity
+from shared.access.identity import CustomerIdentity, PartnerIdentity, refused_as
 from shared.access.ip_ranges import Address, check_address
 from shared.access.model import Caller, Principal, Scope
 from shared.access.role_model import ActiveContext
@@ -54,21 +55,20 @@ class Doors:
         customer = await self._of_tenant(tenant_id)
         if customer is None:
             return None
-        check_address(address, [customer.network.restriction()])
-        if not customer.is_onboarded:
-            raise CustomerPending("Your provider has not finished the onboarding yet.")
-        admin = await self._admin(customer, object_id, sign_in_name)
-        if admin is None and not customer.flags.self_service:
-            raise NotAdmitted("Ask your administrator to add you, or for self service.")
         principal = Principal(
             partner_id=customer.partner_id,
             tenant_id=tenant_id,
             subject=object_id,
-            kind="customerAdmin" if admin else "customerUser",
+            kind="customerUser",
             roles=frozenset(),
-            name=f"{admin.first_name} {admin.last_name}".strip() if admin else sign_in_name,
-            email=admin.email if admin else sign_in_name,
+            name=sign_in_name,
+            email=sign_in_name,
         )
+        with refused_as(principal):
+            admin = await self._admitted(customer, object_id, sign_in_name, address)
+        if admin is not None:
+            name = f"{admin.first_name} {admin.last_name}".strip()
+            principal = replace(principal, kind="customerAdmin", name=name, email=admin.email)
         return CustomerIdentity(
             principal, customer.customer_id, customer.flags, is_admin=admin is not None
         )
@@ -135,6 +135,18 @@ class Doors:
         if len(self._owners) > MOST_TENANTS:
             self._owners.popitem(last=False)
         return customer
+
+    async def _admitted(
+        self, customer: Customer, object_id: str, sign_in_name: str, address: Address | None
+    ) -> AdminUser | None:
+        """The admin user, or None for an end user who may enter."""
+        check_address(address, [customer.network.restriction()])
+        if not customer.is_onboarded:
+            raise CustomerPending("Your provider has not finished the onboarding yet.")
+        admin = await self._admin(customer, object_id, sign_in_name)
+        if admin is None and not customer.flags.self_service:
+            raise NotAdmitted("Ask your administrator to add you, or for self service.")
+        return admin
 
     async def _admin(
         self, customer: Customer, object_id: str, sign_in_name: str

@@ -23,6 +23,8 @@ class HoldfastError(Exception):
         self.detail = detail or self.title
         self.errors = [{"pointer": pointer, "detail": self.detail}] if pointer else []
         self.extra = extra
+        self.principal: Any = None
+        """Who was refused while signing in, when their partner is known; for the audit trail."""
 
 
 class Invalid(HoldfastError):

@@ -12,13 +12,12 @@ twice; a child that breaks is written down as a failed object (architecture.md s
 
 # mypy: disable-error-code="untyped-decorator"
 
-from collections.abc import Generator
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import azure.durable_functions as df
 from durabletask import task
 
+from orchestrations.habits import RETRY, SLICES_PER_HISTORY, Steps, aware, said
 from shared.bootstrap import deps
 from shared.protection.tasks import ObjectTask, Plan, SessionTask, SliceAnswer
 
@@ -26,17 +25,6 @@ blueprint = df.Blueprint()
 
 # Objects of one customer in work at once: each mailbox has its own quota, the drives share one.
 WINDOW = 8
-# A history is replayed at every turn: after this many slices it starts anew.
-SLICES_PER_HISTORY = 20
-# Transient faults of our own storage; Microsoft 365's are handled below the activity (M31).
-RETRY = task.RetryPolicy(
-    first_retry_interval=timedelta(seconds=3),
-    max_number_of_attempts=4,
-    backoff_coefficient=3,
-    max_retry_interval=timedelta(minutes=1),
-)
-
-Steps = Generator[task.Task[Any], Any, Any]
 
 
 def instance_of(session_id: str) -> str:
@@ -190,14 +178,3 @@ def session_of(job: ObjectTask) -> SessionTask:
 def short(object_id: str) -> str:
     """The part of an object's id that differs inside a customer."""
     return object_id.rsplit("-", 1)[-1]
-
-
-def said(broken: task.TaskFailedError) -> str:
-    """What a failed step said, for people."""
-    return f"{broken.details.error_type}: {broken.details.message}"[:500]
-
-
-def aware(ctx: task.OrchestrationContext) -> datetime:
-    """The orchestration's clock as an aware instant."""
-    now: datetime = ctx.current_utc_datetime
-    return now if now.tzinfo else now.replace(tzinfo=UTC)

@@ -16,12 +16,13 @@ a person sees is the run's row, never this process.
 
 import logging
 from collections.abc import Awaitable, Callable, Generator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import azure.durable_functions as df
 from durabletask import task
 
+from orchestrations.habits import aware
 from shared.bootstrap import Deps, deps
 from shared.kit.errors import HoldfastError
 from shared.kit.operations import OperationError
@@ -127,10 +128,10 @@ def _signed_in(ctx: task.OrchestrationContext, job: OnboardingJob, cancel: task.
     renewed: task.Task[Any] = ctx.wait_for_external_event(RENEW)
     for _ in range(MOST_ROUNDS):
         asked: Answer = yield from _act(ctx, StepName.SIGN_IN, "onboarding_ask", job)
-        deadline = asked.expires_at or _now(ctx)
+        deadline = asked.expires_at or aware(ctx)
         wait = timedelta(seconds=asked.look_seconds)
-        while _now(ctx) < deadline:
-            yield from _first(ctx, min(deadline, _now(ctx) + wait), cancel, answered)
+        while aware(ctx) < deadline:
+            yield from _first(ctx, min(deadline, aware(ctx) + wait), cancel, answered)
             wait = max(wait, min(wait * 1.25, SLOWEST_LOOK))
             _stop_if(cancel, StepName.SIGN_IN)
             if answered.is_complete:
@@ -139,7 +140,7 @@ def _signed_in(ctx: task.OrchestrationContext, job: OnboardingJob, cancel: task.
             if looked.outcome == "done":
                 return None
         yield from _act(ctx, StepName.SIGN_IN, "onboarding_expire", job)
-        yield from _first(ctx, _now(ctx) + ABANDONED_AFTER, cancel, renewed)
+        yield from _first(ctx, aware(ctx) + ABANDONED_AFTER, cancel, renewed)
         _stop_if(cancel, StepName.SIGN_IN)
         if not renewed.is_complete:
             break
@@ -155,13 +156,13 @@ def _signed_in(ctx: task.OrchestrationContext, job: OnboardingJob, cancel: task.
 
 def _verified(ctx: task.OrchestrationContext, job: OnboardingJob, cancel: task.Task[Any]) -> Turns:
     """Poll our own token until it carries every role, by durable timers that grow apart (M40)."""
-    deadline = _now(ctx) + timedelta(seconds=job.patience_seconds)
+    deadline = aware(ctx) + timedelta(seconds=job.patience_seconds)
     wait = timedelta(seconds=job.poll_seconds)
     while True:
         answer: Answer = yield from _act(ctx, StepName.VERIFICATION, "onboarding_verify", job)
         if answer.outcome == "done":
             return None
-        if _now(ctx) >= deadline:
+        if aware(ctx) >= deadline:
             raise _Stopped(
                 OperationError(
                     code="CONSENT_NOT_EFFECTIVE",
@@ -170,7 +171,7 @@ def _verified(ctx: task.OrchestrationContext, job: OnboardingJob, cancel: task.T
                     step=StepName.VERIFICATION.value,
                 )
             )
-        yield from _first(ctx, _now(ctx) + wait, cancel)
+        yield from _first(ctx, aware(ctx) + wait, cancel)
         _stop_if(cancel, StepName.VERIFICATION)
         wait = min(wait * 1.5, SLOWEST_POLL)
 
@@ -189,11 +190,6 @@ def _stop_if(cancel: task.Task[Any], step: StepName) -> None:
             code="CANCELED", detail="The onboarding was canceled.", step=step.value
         )
         raise _Stopped(error, canceled=True)
-
-
-def _now(ctx: task.OrchestrationContext) -> datetime:
-    at: datetime = ctx.current_utc_datetime
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 Work = Callable[[Deps, OnboardingJob], Awaitable[Answer]]

@@ -10,28 +10,16 @@ What a human can do: cancel; it is looked at between slices.
 
 # mypy: disable-error-code="untyped-decorator"
 
-from collections.abc import Generator
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import azure.durable_functions as df
 from durabletask import task
 
+from orchestrations.habits import RETRY, SLICES_PER_HISTORY, Steps, aware, said
 from shared.bootstrap import deps
 from shared.restore.tasks import RestoreAnswer, RestoreTask
 
 blueprint = df.Blueprint()
-
-# A history is replayed at every turn: after this many slices it starts anew.
-SLICES_PER_HISTORY = 20
-RETRY = task.RetryPolicy(
-    first_retry_interval=timedelta(seconds=3),
-    max_number_of_attempts=4,
-    backoff_coefficient=3,
-    max_retry_interval=timedelta(minutes=1),
-)
-
-Steps = Generator[task.Task[Any], Any, Any]
 
 
 def instance_of(restore_id: str) -> str:
@@ -57,14 +45,14 @@ def restore_items(ctx: task.OrchestrationContext, given: dict[str, Any]) -> Step
             if answer.outcome != "more":
                 error = answer.error
                 break
-            if answer.not_before is not None and answer.not_before > _now(ctx):
+            if answer.not_before is not None and answer.not_before > aware(ctx):
                 yield ctx.create_timer(answer.not_before)
         else:
             following = job.model_copy(update={"number": job.number + SLICES_PER_HISTORY})
             ctx.continue_as_new(following.model_dump(mode="json"))
             return None
     except task.TaskFailedError as broken:
-        error = f"{broken.details.error_type}: {broken.details.message}"[:500]
+        error = said(broken)
     sealing = job.model_copy(update={"error": error})
     state = yield ctx.call_activity(
         "seal_restore", input=sealing.model_dump(mode="json"), retry_policy=RETRY
@@ -95,8 +83,3 @@ async def seal_restore(given: dict) -> str:  # type: ignore[type-arg]
     from shared.restore import process
 
     return (await process.seal_restore(deps(), RestoreTask.model_validate(given))).value
-
-
-def _now(ctx: task.OrchestrationContext) -> datetime:
-    now: datetime = ctx.current_utc_datetime
-    return now if now.tzinfo else now.replace(tzinfo=UTC)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from shared.customers.doors import Doors
     from shared.kit.idempotency import IdempotencyStore
     from shared.kit.ratelimits import RateLimiter
+    from shared.licensing.repository import Ledgers
     from shared.microsoft365.tokens import Tokens
     from shared.vault.keystore import KeyStore
 
@@ -130,6 +131,14 @@ class Deps:
 
         policy = Policy(quota=self.settings.rate_quota)
         return RateLimiter(self.tables["RateLimits"], self.clock, policy)
+
+    @cached_property
+    def ledgers(self) -> "Ledgers":
+        """Pools, subscriptions and the ledger of every partner."""
+        from shared.catalogue.service import catalogue
+        from shared.licensing.repository import TABLE, Ledgers
+
+        return Ledgers(self.tables[TABLE], self.clock, catalogue())
 
     @cached_property
     def signer(self) -> "Signer":

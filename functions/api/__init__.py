@@ -5,22 +5,28 @@ from fastapi import APIRouter
 from functions.api.api_clients import router as api_clients
 from functions.api.api_keys import router as api_keys
 from functions.api.audit import router as audit
+from functions.api.catalogue import router as catalogue
 from functions.api.consent import router as consent
 from functions.api.contexts import router as contexts
 from functions.api.customer_access import router as customer_access
 from functions.api.customer_groups import router as customer_groups
+from functions.api.customer_services import router as customer_services
 from functions.api.customers import router as customers
 from functions.api.documents import router as documents
+from functions.api.ledger import router as ledger
 from functions.api.objects import router as objects
 from functions.api.onboarding import router as onboarding
 from functions.api.operations import router as operations
 from functions.api.partners import router as partners
 from functions.api.permissions import router as permissions
 from functions.api.policies import router as policies
+from functions.api.pools import router as pools
 from functions.api.restores import router as restores
 from functions.api.roles import router as roles
 from functions.api.session_logs import router as session_logs
 from functions.api.sessions import router as sessions
+from functions.api.subscriptions import previews as subscription_previews
+from functions.api.subscriptions import router as subscriptions
 from functions.api.users import router as users
 
 ROUTERS: list[APIRouter] = [
@@ -43,6 +49,12 @@ ROUTERS: list[APIRouter] = [
     session_logs,
     objects,
     restores,
+    catalogue,
+    pools,
+    subscription_previews,
+    subscriptions,
+    customer_services,
+    ledger,
     audit,
 ]
 """Every resource of the API, mounted under the prefix."""

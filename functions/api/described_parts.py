@@ -80,6 +80,7 @@ PARAMETERS: Json = {
 TAGS = {
     "audit": "Who did what for whom: hash-chained, signed daily.",
     "customers": "The registry of customers.",
+    "licences": "Catalogue, pools, subscriptions, and the ledger that explains them.",
     "objects": "Protected mailboxes and drives, their restore points and items.",
     "onboarding": "Connecting a customer's tenant, and its consent.",
     "operations": "Long work of any kind.",
@@ -108,6 +109,10 @@ BODIES: Json = {
     "consent_link": {"app": "restorer"},
     "policies_create": {"name": "Mailboxes of the board", "services": ["exchange"]},
     "policies_edit": {"name": "Mailboxes of the board", "exclude": []},
+    "subscriptions_assign": {"slot": "CBM-M365", "source": "Direct", "quantity": 25},
+    "subscriptions_preview": {
+        "change": {"verb": "increase", "subscriptionId": "CBM-M365", "quantity": 5}
+    },
     "restores_start": {
         "objectId": "5x0c2m7h9k4p1q8r-o0123456789abcdef0123",
         "snapshot": 12,

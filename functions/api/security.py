@@ -14,7 +14,7 @@ from shared.access.grants import UserUnknown
 from shared.access.identity import PartnerIdentity
 from shared.access.ip_ranges import Address, caller_address
 from shared.access.model import Caller, Identity, Scope
-from shared.access.permissions import CUSTOMER_RIGHTS, RIGHTS
+from shared.access.permissions import CUSTOMER_RIGHTS, OPERATOR_RIGHTS, RIGHTS
 from shared.access.rules import PartnerUnknown, RoleMissing
 from shared.bootstrap import Deps, deps
 from shared.kit.errors import Unauthorized
@@ -45,7 +45,7 @@ def requires(right: str, *, own: str | None = None, outside: bool = False) -> De
     `own` is the right that a tenant's end user needs instead, for own data only. `outside` routes
     never run inside a context: they open and close it.
     """
-    if right not in RIGHTS.keys() | CUSTOMER_RIGHTS.keys():
+    if right not in RIGHTS.keys() | CUSTOMER_RIGHTS.keys() | OPERATOR_RIGHTS.keys():
         raise KeyError(right)
 
     async def caller(

@@ -103,6 +103,8 @@ class Client:
     client_id: str
     name: str = ""
     customers: frozenset[str] | None = None
+    is_operator: bool = False
+    """Whether it is the platform operator's own: it may order pools for every partner."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,9 @@ class Partners:
                 )
             except ClientExists:
                 continue
-            return
+            break
+        if client.is_operator:
+            await rows.change(self._table, scope, lambda state: _operates(scope, state, client))
 
     async def _appoint(self, scope: Scope, tenant_id: str, admin: Admin) -> None:
         try:
@@ -153,3 +155,10 @@ def _introduce(scope: Scope, state: State, name: str) -> tuple[None, list[Change
     if state.stamp.etag and state.profile.display_name:
         return None, []
     return None, [rows.put(scope, fresh(state.profile, display_name=name))]
+
+
+def _operates(scope: Scope, state: State, client: Client) -> tuple[None, list[Change]]:
+    """The operator's permissions for one application: no verb of a partner gives them."""
+    held = state.clients[client.client_id.lower()]
+    codes = held.permissions | assignable(Audience.OPERATOR)
+    return None, [rows.put(scope, fresh(held, permissions=codes))]

@@ -175,6 +175,13 @@ _LIST = (
         per_customer=False,
     ),
     Permission(
+        "OrderPools",
+        "Order Pools",
+        "Make, grow, renew and end license pools of partners; say who may resell.",
+        _OPERATOR,
+        per_customer=False,
+    ),
+    Permission(
         "RegisterPartners",
         "Register Partners",
         "Register, suspend and release partners.",
@@ -270,6 +277,12 @@ CUSTOMER_RIGHTS: dict[str, Right] = {
 """What the same rights ask inside a customer's context; one that is absent is never given."""
 
 
+OPERATOR_RIGHTS: dict[str, Right] = {
+    "pools.order": _right("OrderPools"),
+}
+"""Rights of the platform's operator: nothing that a partner can be given leads to them."""
+
+
 class UnknownPermission(Invalid):
     """No permission has this code."""
 
@@ -314,12 +327,17 @@ def decide_permissions(codes: Iterable[str], audience: Audience) -> frozenset[st
     return chosen
 
 
+def right_of(name: str) -> Right:
+    """What a right asks of a caller at home in its own partner; KeyError for an unknown one."""
+    return RIGHTS[name] if name in RIGHTS else OPERATOR_RIGHTS[name]
+
+
 def needed(right: str, *, settings_area: bool = True) -> frozenset[str]:
     """Permissions a right asks of a partner's caller; KeyError for one that nobody declared.
 
     `settings_area` False relaxes users and roles to User Management alone (AMB-26).
     """
-    needs = RIGHTS[right].needs
+    needs = right_of(right).needs
     if not settings_area and "UserManagement" in needs:
         return needs - {"SiteSettings"}
     return needs

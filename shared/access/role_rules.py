@@ -7,12 +7,12 @@ from typing import Protocol
 from shared.access.permissions import (
     CATALOGUE,
     LICENCES,
-    RIGHTS,
     SERVICES,
     Audience,
     PermissionMissing,
     assignable,
     needed,
+    right_of,
 )
 from shared.access.role_model import (
     ADMINISTRATOR,
@@ -227,7 +227,7 @@ def check_right(grants: Grants, right: str, *, settings_area: bool = True) -> No
     Which customers it may be used for is `visible_customers`.
     """
     needs = needed(right, settings_area=settings_area)
-    if missing := sorted(needs - grants.permissions(RIGHTS[right].area)):
+    if missing := sorted(needs - grants.permissions(right_of(right).area)):
         titles = ", ".join(CATALOGUE[code].title for code in missing)
         raise PermissionMissing(f"Ask an administrator for: {titles}.", missing=missing)
 
@@ -237,7 +237,7 @@ def visible_customers(
 ) -> frozenset[str] | None:
     """The customers the right may be used for: the customers of the `Scope`; None means all."""
     return grants.customers(
-        *sorted(needed(right, settings_area=settings_area)), area=RIGHTS[right].area
+        *sorted(needed(right, settings_area=settings_area)), area=right_of(right).area
     )
 
 

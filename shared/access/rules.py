@@ -3,12 +3,12 @@
 from typing import Any, Literal
 
 from shared.access.model import Principal
-from shared.access.permissions import CUSTOMER_RIGHTS, RIGHTS
+from shared.access.permissions import CUSTOMER_RIGHTS, OPERATOR_RIGHTS, RIGHTS
 from shared.kit.errors import Forbidden, Unauthorized
 
 DELEGATED_SCOPE = "access_as_user"
 
-_ALL = frozenset(RIGHTS) | frozenset(CUSTOMER_RIGHTS)
+_ALL = frozenset({*RIGHTS, *CUSTOMER_RIGHTS, *OPERATOR_RIGHTS})
 _READ = frozenset(right for right in _ALL if right.endswith(".read"))
 # The app roles of the Partner API registration (marketplace-auth.md 3.2). They admit, they do not
 # give: a right needs a grant of ours and an app role that admits it.

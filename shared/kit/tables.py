@@ -30,6 +30,7 @@ NAMES = (
     "Customers",
     "Due",
     "Idempotency",
+    "Licensing",
     "ObjectRuns",
     "Objects",
     "Operations",

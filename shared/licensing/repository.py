@@ -6,6 +6,7 @@
     guard~{customer}            what holds over all of a customer's subscriptions
     event~{number}              the ledger
     command~{id}                what a command did, so that it is done once
+    standing                    what the operator has allowed the partner
 
 A commit is one batch: rows, events, command and the head under the ETag it was read with. So two
 decisions on one book cannot both be written; the loser reads again and decides again.
@@ -29,7 +30,7 @@ from shared.kit.clock import Clock
 from shared.kit.errors import NotFound, Unavailable
 from shared.kit.ids import new_id
 from shared.kit.tables import LostRace, Row, Table
-from shared.licensing import rows
+from shared.licensing import rows, standings
 from shared.licensing.book import Book, Decision
 from shared.licensing.ledger import GENESIS, Event, sealed
 from shared.licensing.model import Guard, Head, Pool, Subscription
@@ -198,14 +199,21 @@ class Ledgers:
         if len(changes) > BATCH:
             raise ValueError(f"{len(changes)} rows do not fit one batch")
         self._pools.pop(partner, None)
+        if not snapshot.etag:  # first the list of partners: a sweep may find an empty ledger
+            await self._table.batch([("upsert", Row(standings.PARTNERS, partner))])
         await self._table.batch(changes)
         self._pools[partner] = (moved.seq, dict(decision.after.pools))
         return tuple(events)
 
     async def events(
-        self, scope: Scope, *, after: int = 0, customer: str | None = None
+        self,
+        scope: Scope,
+        *,
+        after: int = 0,
+        customer: str | None = None,
+        limit: int | None = None,
     ) -> list[Event]:
-        """The ledger from the event after `after`, all of it or what concerns one customer."""
+        """The ledger after the event `after`, at most `limit`, all or what concerns a customer."""
         if customer is None and scope.customers is not None:
             raise ActionForbidden("This concerns all customers of the partner.", rule="scope")
         if customer is not None and not scope.covers(customer):
@@ -217,7 +225,12 @@ class Ledgers:
             after=rows.event_key(after),
             **(where if customer else {}),  # type: ignore[arg-type]
         )
-        return [rows.to_event(row) async for row in found]
+        events: list[Event] = []
+        async for row in found:
+            events.append(rows.to_event(row))
+            if len(events) == limit:
+                break
+        return events
 
     async def ledger(self, scope: Scope) -> list[Event]:
         """The whole ledger, to be folded: callers limited to some customers see no more of it."""

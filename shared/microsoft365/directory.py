@@ -149,6 +149,21 @@ class Directory:
         await self._find_drives([user for user in users if "onedrive" in user.services])
         return users
 
+    async def assigned_products(self) -> dict[str, frozenset[str]]:
+        """Part numbers of the products assigned to each user; users without any are left out."""
+        names = {sku.sku_id: sku.part_number for sku in await self.services()}
+        found: dict[str, frozenset[str]] = {}
+        async with graph_client(self._settings, self._token) as graph:
+            page = await graph.users.get(_users_query(["id", "assignedLicenses"]))
+            while page is not None:
+                for user in page.value or []:
+                    held = {str(each.sku_id) for each in user.assigned_licenses or []}
+                    if held:
+                        found[str(user.id)] = frozenset(names.get(sku, sku) for sku in held)
+                link = page.odata_next_link
+                page = await graph.users.with_url(link).get() if link else None
+        return found
+
     async def _find_drives(self, users: Sequence[DirectoryUser]) -> None:
         """Fill `drive_id` or `drive_state`, twenty users a request."""
         for group in batched(users, BATCH, strict=False):
@@ -207,12 +222,12 @@ def _titled(headers: dict[str, str]) -> dict[str, str]:
     return {known.get(name.lower(), name): value for name, value in headers.items()}
 
 
-def _users_query() -> Any:
+def _users_query(select: Sequence[str] = USER_SELECT) -> Any:
     from kiota_abstractions.base_request_configuration import RequestConfiguration
     from msgraph.generated.users.users_request_builder import UsersRequestBuilder
 
     parameters = UsersRequestBuilder.UsersRequestBuilderGetQueryParameters(
-        select=USER_SELECT, top=999
+        select=list(select), top=999
     )
     return RequestConfiguration(query_parameters=parameters)
 

@@ -13,6 +13,7 @@ from shared import bootstrap
 from shared.access.service import register_partner
 from shared.bootstrap import Deps, prepare
 from shared.kit.config import Settings
+from tests.api.licensing import Shop
 from tests.api.world import World
 from tests.api.world import build as build_world
 from tests.entra import Entra
@@ -125,6 +126,14 @@ async def customer_id(partner: httpx.AsyncClient) -> str:
 async def two(deps: Deps, bearer: Callable[..., dict[str, str]]) -> World:
     """Two fresh partners, and everybody who signs in at one of them."""
     return await build_world(deps, bearer)
+
+
+@pytest.fixture
+async def shop(
+    deps: Deps, anonymous: httpx.AsyncClient, bearer: Callable[..., dict[str, str]]
+) -> Shop:
+    """A partner with a customer whose licences are bought, given and taken."""
+    return await Shop(deps, anonymous, bearer).open()
 
 
 def check_problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:

@@ -65,6 +65,32 @@ def bodies(target: dict[str, str]) -> dict[str, Any]:
         "policies_create": {"name": "P"},
         "policies_edit": {"name": "Renamed"},
         "restores_start": {"objectId": target["object_id"], "snapshot": 1},
+        **licensing_bodies(target),
+    }
+
+
+def licensing_bodies(target: dict[str, str]) -> dict[str, Any]:
+    """The same for licences."""
+    partner = {"partnerId": target["policy_id"][:16]}
+    days = {"contractEffective": "2026-01-01", "end": "2036-12-31"}
+    seats = {"quantity": 1}
+    verb = {"verb": "expire", "subscriptionId": "CBM-M365"}
+    return {
+        "pools_order": {**partner, **days, "orderId": "o", "item": "CBM-M365"},
+        "pools_change_order": {**partner, "orderId": "o", "action": "suspend"},
+        "pools_pass_on": {**partner, **seats},
+        "pools_take_back": {**partner, **seats},
+        "partners_set_standing": {"tier2Enabled": True},
+        "subscriptions_assign": {"slot": "CBM-M365", "type": "Trial"},
+        "subscriptions_edit": {"settings": {}},
+        "subscriptions_increase": seats,
+        "subscriptions_reduce": seats,
+        "subscriptions_set_quantity": seats,
+        "subscriptions_set_mode": {"mode": "Manual"},
+        "subscriptions_set_expiration": {"expiration": "SameAsPool"},
+        "subscriptions_switch_source": {"source": "Direct"},
+        "subscriptions_convert": seats,
+        "subscriptions_preview": {"change": verb},
     }
 
 

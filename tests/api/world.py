@@ -30,6 +30,8 @@ EVERY_FLAG = Flags(True, True, True, True, True, True)
 Bearer = Callable[..., dict[str, str]]
 OWNER = "11111111-0000-0000-0000-00000000000a"
 ITEM = "ab" * 32
+FIXED = {"n", "item_key", "subscription_id", "code"}
+"""Parts of a path that are the same below every customer."""
 
 
 @dataclass
@@ -119,7 +121,7 @@ def made_up(like: dict[str, str]) -> dict[str, str]:
     """Ids of the same form that name nothing."""
     customer = ids.new_id()
     forms = {
-        name: customer + text[ids.CUSTOMER_LENGTH :] if name not in {"n", "item_key"} else text
+        name: customer + text[ids.CUSTOMER_LENGTH :] if name not in FIXED else text
         for name, text in like.items()
     }
     others = ("role_id", "user_id", "group_id", "key_id", "client_id", "admin_id")
@@ -235,4 +237,8 @@ async def _customer(deps: Deps, partner: Partner, name: str, tenant: str) -> dic
         "admin_id": admins[0].admin_id,
         "n": "1",
         "item_key": ITEM,
+        "subscription_id": "CBM-M365",
+        "code": "RSK",
+        "pool_id": ids.new_id(),
+        "partner_id": ids.new_id(),
     }

@@ -71,14 +71,13 @@ class Hub:
             self._path,
             self._delivery.apply,
             is_durable=self._is_durable,
-            chaos=self._chaos,
             crash=self._crash,
         )
         store.open(asyncio.get_running_loop())
         self._delivery.store = store
-        # Not through the thread's queue of callers: chaos may not strike before all is there.
         await store.call(activities.recover)
         await store.call(messages.recover)
+        store.chaos = self._chaos  # from now on: a hub that crashes at its start is no test
 
     def _crash(self) -> None:
         """Die and come back, as a killed process does that is started again."""
@@ -88,13 +87,8 @@ class Hub:
         self._reopening = asyncio.create_task(self._reopen())
 
     async def _reopen(self) -> None:
-        while True:
-            try:
-                await self._open()
-            except Exception:  # noqa: BLE001 - chaos may strike while it opens
-                logger.warning("the hub crashed while it started")
-            else:
-                return
+        await self._open()
+        logger.info("the hub is back after crash %d", self.crashes)
 
     async def _sweep(self) -> None:
         for number in itertools.count(1):

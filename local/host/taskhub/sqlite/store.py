@@ -63,11 +63,11 @@ class Store:
         apply: Callable[[list[Effect]], None],
         *,
         is_durable: bool = True,
-        chaos: Chaos | None = None,
         crash: Callable[[], None] | None = None,
     ) -> None:
         self._path, self._apply, self._is_durable = path, apply, is_durable
-        self._chaos, self._crash = chaos, crash
+        self._crash = crash
+        self.chaos: Chaos | None = None
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -152,8 +152,8 @@ class Store:
         try:
             db.execute("BEGIN IMMEDIATE")
             outcomes = [self._do(db, job) for job in jobs]
-            if self._chaos is not None:
-                self._chaos.before_commit()
+            if self.chaos is not None:
+                self.chaos.before_commit()
             db.execute("COMMIT")
         except sqlite3.Error as fault:
             logger.exception("the task hub could not write; nothing of this is kept")
@@ -161,8 +161,8 @@ class Store:
                 db.execute("ROLLBACK")
             lost = Unavailable(f"the task hub could not write: {fault}")
             return [(job, None, lost) for job in jobs]
-        if self._chaos is not None:
-            self._chaos.after_commit()
+        if self.chaos is not None:
+            self.chaos.after_commit()
         return outcomes
 
     def _do(self, db: sqlite3.Connection, job: _Job) -> Outcome:

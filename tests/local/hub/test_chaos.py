@@ -1,0 +1,200 @@
+"""Random orchestrator programs give the same output with and without chaos (functions-facts 10)."""
+
+import random
+import threading
+import time
+from collections import Counter
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from durabletask import task
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from local.host.taskhub.sqlite.chaos import BadSwitch, Switches, parse
+from tests.local.hub.sdk import Running
+
+Context = task.OrchestrationContext
+ran: Counter[tuple[str, int, int]] = Counter()
+lock = threading.Lock()
+
+# A program is a list of steps; what a step gives is a pure function of the step and the input.
+leaf = st.one_of(
+    st.tuples(st.just("act"), st.integers(0, 99)),
+    st.tuples(st.just("all"), st.lists(st.integers(0, 99), min_size=1, max_size=8)),
+    st.tuples(st.just("any"), st.integers(0, 99)),
+    st.tuples(st.just("fail"), st.integers(0, 99)),
+    st.tuples(st.just("wait"), st.integers(1, 30)),
+    st.tuples(st.just("event"), st.integers(0, 99)),
+)
+programs = st.lists(
+    st.one_of(
+        leaf,
+        st.tuples(st.just("child"), st.lists(leaf, min_size=1, max_size=3)),
+        st.tuples(st.just("again"), st.integers(0, 3)),
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+def work(ctx: task.ActivityContext, number: int) -> int:
+    with lock:
+        ran[(ctx.orchestration_id, ctx.task_id, number)] += 1
+    return number * 3 + 1
+
+
+def breaks(_: Any, number: int) -> int:
+    raise LookupError(str(number))
+
+
+def program(ctx: Context, steps: list[Any]) -> Any:
+    seen: list[Any] = []
+    for kind, value in steps:
+        if kind == "act":
+            seen.append((yield ctx.call_activity(work, input=value)))
+        elif kind == "all":
+            seen.append((yield task.when_all([ctx.call_activity(work, input=v) for v in value])))
+        elif kind == "any":
+            first = yield task.when_any([ctx.call_activity(work, input=value)])
+            seen.append(first.get_result())
+        elif kind == "fail":
+            try:
+                yield ctx.call_activity(breaks, input=value)
+            except task.TaskFailedError as failed:
+                seen.append(failed.details.message)
+        elif kind == "wait":
+            yield ctx.create_timer(timedelta(milliseconds=value))
+            seen.append("waited")
+        elif kind == "event":
+            yield ctx.call_sub_orchestrator(sender, input=[ctx.instance_id, value])
+            seen.append((yield ctx.wait_for_external_event(f"e{value}")))
+        elif kind == "child":
+            seen.append((yield ctx.call_sub_orchestrator(program, input=value)))
+        elif kind == "again":
+            seen.append((yield ctx.call_sub_orchestrator(counts, input=[value, []])))
+    return seen
+
+
+def sender(ctx: Context, given: list[Any]) -> Any:
+    yield ctx.call_activity(work, input=given[1])
+    ctx.send_event(given[0], f"e{given[1]}", data=given[1])
+
+
+def counts(ctx: Context, given: list[Any]) -> Any:
+    left, seen = given
+    seen = [*seen, (yield ctx.call_activity(work, input=left))]
+    if left:
+        ctx.continue_as_new([left - 1, seen])
+        return None
+    return seen
+
+
+def expected(steps: list[Any]) -> list[Any]:
+    """What a program gives when nothing ever goes wrong."""
+    found: list[Any] = []
+    for kind, value in steps:
+        match kind:
+            case "act" | "any":
+                found.append(value * 3 + 1)
+            case "all":
+                found.append([v * 3 + 1 for v in value])
+            case "fail":
+                found.append(str(value))
+            case "wait":
+                found.append("waited")
+            case "event":
+                found.append(value)
+            case "child":
+                found.append(expected(value))
+            case "again":
+                found.append([n * 3 + 1 for n in range(value, -1, -1)])
+    return found
+
+
+CHAOS = Switches(
+    activity_twice=0.2,
+    crash_before_commit=0.01,
+    crash_after_commit=0.01,
+    delay=0.005,
+    reorder=0.3,
+    drop_worker=0.01,
+)
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    file = tmp_path_factory.mktemp("calm") / "hub.sqlite"
+    with Running(file, [program, sender, counts], [work, breaks]) as running:
+        yield running
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(steps=programs)
+def test_without_chaos(calm: Running, steps: list[Any]) -> None:
+    ran.clear()
+    state = calm.run(program, steps)
+    assert state.get_output() == expected(steps)
+    assert set(ran.values()) <= {1}  # nothing ran twice
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_with_chaos(tmp_path: Path, seed: int) -> None:
+    """Activities may run more than once; what comes out is the same."""
+    chance = random.Random(seed)
+    many = [_random_program(chance) for _ in range(12)]
+    switches = Switches(**{**CHAOS.__dict__, "seed": seed})
+    functions = [program, sender, counts], [work, breaks]
+    with Running(tmp_path / "hub.sqlite", *functions, workers=2, switches=switches) as hub:
+        names = [f"i{number}" for number in range(len(many))]
+        for name, steps in zip(names, many, strict=True):
+            _insist(partial(hub.start, program, steps, instance_id=name))
+        for name, steps in zip(names, many, strict=True):
+            state = _insist(partial(hub.end, name))
+            assert state.get_output() == expected(steps), steps
+        assert hub.hub.hub.crashes > 0
+
+
+def _insist(call: Any) -> Any:
+    """A client tries again while the hub is away; a start that was kept says so."""
+    while True:
+        try:
+            return call()
+        except grpc.RpcError as fault:
+            if fault.code() is grpc.StatusCode.ALREADY_EXISTS:
+                return None
+            if fault.code() is not grpc.StatusCode.UNAVAILABLE:
+                raise
+            time.sleep(0.05)
+
+
+def _random_program(chance: random.Random) -> list[Any]:
+    def step(depth: int) -> list[Any]:
+        kind = chance.choice(
+            ["act", "all", "any", "fail", "wait", "event"] + ["child", "again"] * depth
+        )
+        match kind:
+            case "all":
+                return [kind, [chance.randrange(99) for _ in range(chance.randint(1, 8))]]
+            case "child":
+                return [kind, [step(0) for _ in range(chance.randint(1, 3))]]
+            case "again":
+                return [kind, chance.randrange(4)]
+            case "wait":
+                return [kind, chance.randint(1, 30)]
+        return [kind, chance.randrange(99)]
+
+    return [step(1) for _ in range(chance.randint(1, 5))]
+
+
+def test_switches_are_read_and_nonsense_is_refused() -> None:
+    assert parse("seed=7,activity-twice=0.5,replay-twice") == Switches(
+        seed=7, activity_twice=0.5, replay_twice=True
+    )
+    for wrong in ("nothing=1", "reorder=2", "seed=x"):
+        with pytest.raises(BadSwitch):
+            parse(wrong)

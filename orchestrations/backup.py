@@ -18,7 +18,10 @@ import azure.durable_functions as df
 from durabletask import task
 
 from orchestrations.habits import RETRY, SLICES_PER_HISTORY, Steps, aware, said
+from shared.audit.model import Target
+from shared.audit.processes import tell
 from shared.bootstrap import deps
+from shared.kit import ids, watch
 from shared.protection.tasks import ObjectTask, Plan, SessionTask, SliceAnswer
 
 blueprint = df.Blueprint()
@@ -166,7 +169,20 @@ async def seal_session(given: dict) -> str:  # type: ignore[type-arg]
     """Compute and write the outcome."""
     from shared.protection import process
 
-    state = await process.seal_session(deps(), SessionTask.model_validate(given))
+    job = SessionTask.model_validate(given)
+    with watch.watching():
+        state = await process.seal_session(deps(), job)
+        await tell(
+            await deps().trail(),
+            job.partner_id,
+            process="backup_session",
+            instance=instance_of(job.session_id),
+            step="end",
+            action="sessions.end",
+            target=Target(kind="sessions", id=job.session_id),
+            customer_id=job.session_id[: ids.CUSTOMER_LENGTH],
+            details={"state": state.value},
+        )
     return state.value
 
 

@@ -23,19 +23,25 @@ import azure.durable_functions as df
 from durabletask import task
 
 from orchestrations.habits import aware
+from shared.audit.model import Outcome, Target
+from shared.audit.processes import tell
 from shared.bootstrap import Deps, deps
+from shared.kit import watch
 from shared.kit.errors import HoldfastError
 from shared.kit.operations import OperationError
 from shared.onboarding import connect, sign_in
 from shared.onboarding.inputs import (
     CANCEL,
     CONSENT_ANSWERED,
+    ORCHESTRATOR,
     RENEW,
     Answer,
     Ending,
     OnboardingJob,
+    instance_id,
 )
-from shared.onboarding.model import StepName
+from shared.onboarding.model import Stage, StepName
+from shared.onboarding.progress import run_of
 from shared.onboarding.rules import is_final_refusal
 
 log = logging.getLogger(__name__)
@@ -242,7 +248,11 @@ async def onboarding_verify(given: dict) -> dict[str, Any]:  # type: ignore[type
 @blueprint.activity_trigger(input_name="given")
 async def onboarding_claim_tenant(given: dict) -> dict[str, Any]:  # type: ignore[type-arg]
     """Bind the tenant to this customer alone."""
-    return await _answer(given, StepName.TENANT, connect.claim_tenant)
+    with watch.watching():
+        answer = await _answer(given, StepName.TENANT, connect.claim_tenant)
+        if answer["outcome"] == "done":
+            await _tell(OnboardingJob.model_validate(given), "customers.connect", StepName.TENANT)
+    return answer
 
 
 @blueprint.activity_trigger(input_name="given")
@@ -272,12 +282,50 @@ async def onboarding_prepare_policies(given: dict) -> dict[str, Any]:  # type: i
 @blueprint.activity_trigger(input_name="given")
 async def onboarding_activate(given: dict) -> dict[str, Any]:  # type: ignore[type-arg]
     """Make the customer active."""
-    return await _answer(given, StepName.ACTIVATION, connect.activate)
+    with watch.watching():
+        answer = await _answer(given, StepName.ACTIVATION, connect.activate)
+        await _tell_ending(OnboardingJob.model_validate(given))
+    return answer
 
 
 @blueprint.activity_trigger(input_name="given")
 async def onboarding_undo(given: dict) -> dict[str, Any]:  # type: ignore[type-arg]
     """Compensate and say why."""
     ending = Ending.model_validate(given)
-    await connect.undo(deps(), ending.job, ending.error, canceled=ending.canceled)
+    with watch.watching():
+        await connect.undo(deps(), ending.job, ending.error, canceled=ending.canceled)
+        await _tell_ending(ending.job)
     return {"outcome": "undone"}
+
+
+async def _tell_ending(job: OnboardingJob) -> None:
+    """The line about how the run ended: what its row says, whatever was attempted."""
+    run = await run_of(deps(), job)
+    if run.stage is Stage.FINISHED:
+        await _tell(job, "customers.activate", "end")
+    elif run.stage is Stage.CANCELED:
+        await _tell(job, "onboarding.cancel", "end")
+    elif run.stage is Stage.FAILED:
+        code = run.error.code if run.error else None
+        await _tell(job, "onboarding.end", "end", outcome=Outcome.FAILED, code=code)
+
+
+async def _tell(
+    job: OnboardingJob,
+    action: str,
+    step: str,
+    outcome: Outcome = Outcome.DONE,
+    code: str | None = None,
+) -> None:
+    await tell(
+        await deps().trail(),
+        job.partner_id,
+        process=ORCHESTRATOR,
+        instance=instance_id(job.run_id),
+        step=step,
+        action=action,
+        target=Target(kind="onboarding", id=job.run_id),
+        customer_id=job.customer_id,
+        outcome=outcome,
+        code=code,
+    )

@@ -16,7 +16,10 @@ import azure.durable_functions as df
 from durabletask import task
 
 from orchestrations.habits import RETRY, SLICES_PER_HISTORY, Steps, aware, said
+from shared.audit.model import Target
+from shared.audit.processes import tell
 from shared.bootstrap import deps
+from shared.kit import ids, watch
 from shared.restore.tasks import RestoreAnswer, RestoreTask
 
 blueprint = df.Blueprint()
@@ -82,4 +85,18 @@ async def seal_restore(given: dict) -> str:  # type: ignore[type-arg]
     """Compute and write the outcome."""
     from shared.restore import process
 
-    return (await process.seal_restore(deps(), RestoreTask.model_validate(given))).value
+    job = RestoreTask.model_validate(given)
+    with watch.watching():
+        state = await process.seal_restore(deps(), job)
+        await tell(
+            await deps().trail(),
+            job.partner_id,
+            process="restore_items",
+            instance=instance_of(job.restore_id),
+            step="end",
+            action="restores.end",
+            target=Target(kind="restores", id=job.restore_id),
+            customer_id=job.restore_id[: ids.CUSTOMER_LENGTH],
+            details={"state": state.value},
+        )
+    return state.value

@@ -4,8 +4,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 
-from functions.api import onboarding, restores, sessions
+from functions.api.onboarding import cancel as cancel_onboarding
+from functions.api.restores import cancel as cancel_restore
 from functions.api.security import requires
+from functions.api.sessions import stop as stop_session
 from functions.binding import WITH_DURABLE
 from shared.access.model import Caller
 from shared.bootstrap import Deps, deps
@@ -60,9 +62,9 @@ async def cancel(
         case ids.ONBOARDING:
             return await _cancel_onboarding(operation_id, response, caller)
         case ids.SESSION:
-            return await sessions.stop(operation_id, response, caller.allow("sessions.start"))
+            return await stop_session(operation_id, response, caller.allow("sessions.start"))
         case ids.RESTORE:
-            return await restores.cancel(operation_id, response, caller.allow("restores.start"))
+            return await cancel_restore(operation_id, response, caller.allow("restores.start"))
     raise _unknown(operation_id)
 
 
@@ -73,7 +75,7 @@ async def _cancel_onboarding(run_id: str, response: Response, caller: Caller) ->
     newest = await get_run(deps(), allowed.scope, customer_id)
     if found.is_final or newest.run_id != run_id:
         raise OperationEnded("It has ended; there is nothing to cancel.")
-    return await onboarding.cancel(customer_id, response, allowed)
+    return await cancel_onboarding(customer_id, response, allowed)
 
 
 def _unknown(operation_id: str) -> NotFound:

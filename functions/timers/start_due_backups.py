@@ -7,8 +7,12 @@ import azure.functions as func
 
 from functions.starting import start
 from orchestrations.backup import instance_of
+from shared.audit.model import Target
+from shared.audit.processes import tell
 from shared.bootstrap import deps
+from shared.kit.errors import HoldfastError
 from shared.protection import scheduling
+from shared.protection.model import Session
 
 blueprint = df.Blueprint()
 log = logging.getLogger(__name__)
@@ -24,4 +28,26 @@ async def start_due_backups(tick: func.TimerRequest, client: df.DurableFunctions
         if session is not None:
             task = {"partner_id": session.partner_id, "session_id": session.session_id}
             await start(client, "backup_session", instance_of(session.session_id), task)
+            try:
+                await _tell(session)
+            except HoldfastError:  # still due: the next tick finds the session and tells of it
+                log.exception("no audit line about the start of %s", session.session_id)
+                continue
         await scheduling.plan_next(deps(), due)
+
+
+async def _tell(session: Session) -> None:
+    """A line for what the clock started; what somebody started by hand has one already."""
+    if session.trigger != "Schedule":
+        return
+    await tell(
+        await deps().trail(),
+        session.partner_id,
+        process="start_due_backups",
+        instance=instance_of(session.session_id),
+        step="start",
+        action="sessions.start",
+        target=Target(kind="sessions", id=session.session_id),
+        customer_id=session.customer_id,
+        details={"policy": session.policy_id},
+    )

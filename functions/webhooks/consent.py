@@ -1,20 +1,28 @@
 """The address Microsoft sends the administrator back to after an admin consent."""
 
+import hashlib
 import html
+import logging
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
+from functions.api import auditing, exchange
 from functions.binding import WITH_DURABLE, current_client
 from functions.starting import signal
+from shared.audit.model import Target
+from shared.audit.processes import tell
 from shared.bootstrap import deps
 from shared.consent import service
+from shared.consent.model import ConsentLink
 from shared.consent.rules import ConsentStateInvalid
+from shared.kit.errors import HoldfastError
 from shared.onboarding import inputs
 
 router = APIRouter(tags=["webhooks"])
+log = logging.getLogger(__name__)
 
 ACCEPTED = (
     "Thank you",
@@ -56,6 +64,7 @@ def page(title: str, text: str, status: int = HTTPStatus.OK) -> HTMLResponse:
     openapi_extra=WITH_DURABLE,
 )
 async def callback(
+    request: Request,
     state: Annotated[str, Query(max_length=200)] = "",
     admin_consent: Annotated[str | None, Query(max_length=10)] = None,
     error: Annotated[str | None, Query(max_length=200)] = None,
@@ -83,4 +92,25 @@ async def callback(
             inputs.CONSENT_ANSWERED,
             {"outcome": link.outcome, "detail": link.detail},
         )
+    await _tell(request, link)
     return page(*(ACCEPTED if link.outcome == "accepted" else DECLINED))
+
+
+async def _tell(request: Request, link: ConsentLink) -> None:
+    """A line for the partner that made the link; who followed it is not known to us."""
+    told = hashlib.sha256(link.state.encode()).hexdigest()[:16]  # the state itself is a secret
+    try:
+        await tell(
+            await deps().trail(),
+            link.partner_id,
+            process="consent_callback",
+            instance=f"consent:{link.run_id or link.customer_id}",
+            step=told,
+            action="consent.answer",
+            target=Target(kind="consent", id=link.tenant_id),
+            customer_id=link.customer_id,
+            source=auditing.source(exchange.of(request.scope)),
+            details={"claimed": link.outcome or "", "clientId": link.client_id},
+        )
+    except HoldfastError:  # the browser's answer is used up: nobody could repeat it
+        log.exception("no audit line about the consent answered for %s", link.customer_id)

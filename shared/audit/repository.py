@@ -2,13 +2,15 @@
 
 Table `AuditYYYYMM`, partition partner: `head` (number and hash of the newest line) and
 `line~{number}`. A line and the head it moves are one batch under the head's ETag; the batch also
-removes the row `intent~{id}` that announced the change before it was made. To open a month
+removes the row `intent~{id}` that announced the change before it was made, and adds a row
+`once~{hash}` for what a process tells, so that a repeated activity tells it once. To open a month
 the head of the month before is closed first, so late writers meet a closed head and follow its
 `nextMonth`. Table `AuditHeads` holds, per partner, a month at or before the open one,
 and in the partition `partners` every partner that has a trail.
 """
 
 import asyncio
+import hashlib
 import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 HEADS = "AuditHeads"
 _HEAD, _CURRENT, _PARTNERS, _INTENT = "head", "current", "partners", "intent~"
+_ONCE = "once~"
 _DROPPED = Row("retention", "dropped")
 # Each lost race means that somebody else's line was written; this many in a row is an overload.
 ATTEMPTS = 30
@@ -36,6 +39,10 @@ class AuditBusy(Unavailable):
     """Too many others write to the trail at this moment."""
 
     code, title = "AUDIT_BUSY", "The audit trail cannot take the line now"
+
+
+class AlreadyTold(Exception):
+    """A line tells of it."""
 
 
 @dataclass(slots=True)
@@ -137,15 +144,20 @@ async def append(
     entry: Entry,
     now: datetime,
     intent: Intent | None = None,
+    once: str | None = None,
 ) -> Line:
     """Write the entry as the partner's next line; `AuditBusy` when races never end.
 
-    `intent` goes in the same moment, unless a month ended in between: then right after.
+    `intent` goes in the same moment, unless a month ended in between: then right after. `once`
+    names what is told: `AlreadyTold` when a line of this month or the one before tells of it.
     """
+    marker = f"{_ONCE}{hashlib.sha256(once.encode()).hexdigest()}" if once else None
     pause = _FIRST_PAUSE_SECONDS
     for _ in range(ATTEMPTS):
         head = await open_head(tables, partner_id, now)
         table = await tables.month(head.month)
+        if marker and await _is_told(tables, head, marker):
+            raise AlreadyTold
         # A clock behind the newest line must not make time run backwards in the chain.
         at = max(instant(now), head.at)
         text = seal(
@@ -159,6 +171,8 @@ async def append(
         moved = Head(**{**_fields(head), "seq": line.seq, "hash": line.hash, "at": at})
         stored = Row(partner_id, _line_key(line.seq), {"line": text.decode(), **columns(line)})
         changes = [("insert", stored), ("replace", _head_row(moved))]
+        if marker:
+            changes.append(("insert", Row(partner_id, marker)))
         if intent is not None and intent.month == head.month:
             changes.append(("delete", Row(partner_id, intent.key)))
         try:
@@ -171,6 +185,16 @@ async def append(
             await (await tables.month(intent.month)).delete(partner_id, intent.key)
         return line
     raise AuditBusy("Repeat the request in a moment.", retryAfter=2)
+
+
+async def _is_told(tables: AuditTables, head: Head, marker: str) -> bool:
+    months = [head.month]
+    if head.previous_month and not await tables.was_dropped(head.previous_month):
+        months.append(head.previous_month)
+    for month in months:
+        if await (await tables.month(month)).find(head.partner_id, marker) is not None:
+            return True
+    return False
 
 
 async def open_head(tables: AuditTables, partner_id: str, now: datetime) -> Head:

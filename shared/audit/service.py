@@ -82,6 +82,19 @@ class Trail:
                 self._tables, partner_id, entry, self._clock.now(), intent
             )
 
+    async def record_once(self, partner_id: str, entry: Entry, once: str) -> Line | None:
+        """Append the entry unless a line tells of `once` already: then None.
+
+        For processes, whose activities may run twice: `once` is the instance and its step.
+        """
+        async with self._turns[partner_id]:
+            try:
+                return await repository.append(
+                    self._tables, partner_id, entry, self._clock.now(), once=once
+                )
+            except repository.AlreadyTold:
+                return None
+
     async def record_interrupted(self, partner_id: str, older_than: timedelta) -> int:
         """Write a line for every change whose doer died before it could; how many."""
         now, found = self._clock.now(), 0

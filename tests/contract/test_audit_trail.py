@@ -9,7 +9,7 @@ import pytest
 from azure.data.tables.aio import TableServiceClient
 
 from shared.access.model import Scope
-from shared.audit import chain, repository
+from shared.audit import chain, processes, repository
 from shared.audit.chain import GENESIS, Kind
 from shared.audit.model import Actor, Entry, Outcome, Target
 from shared.audit.repository import AuditTables
@@ -218,3 +218,29 @@ async def test_a_change_whose_doer_died_gets_its_line(
     assert before.target.id == "r1"
     assert await repository.announced(tables, "p1", died.month, clock.now()) == []
     assert (await trail.verify("p1")).ok
+
+
+async def test_a_replayed_step_of_a_process_adds_no_second_line(
+    worker: Make, clock: FixedClock
+) -> None:
+    async def say(step: str) -> bool:
+        return (
+            await processes.tell(
+                worker(),
+                "p1",
+                process="onboard_customer",
+                instance="onboarding:c1-n1",
+                step=step,
+                action="customers.activate",
+                target=Target(kind="onboarding", id="c1-n1"),
+                customer_id="c1",
+            )
+            is not None
+        )
+
+    assert sorted(await asyncio.gather(*(say("end") for _ in range(5)))) == [False] * 4 + [True]
+    clock.advance(timedelta(minutes=2))  # a month later by name
+    assert not await say("end")
+    assert await say("other")
+    report = await worker().verify("p1")
+    assert (report.ok, report.lines) == (True, 2)

@@ -13,6 +13,7 @@ from functions.api.customer_groups import router as customer_groups
 from functions.api.customer_services import router as customer_services
 from functions.api.customers import router as customers
 from functions.api.documents import router as documents
+from functions.api.finding import router as finding
 from functions.api.ledger import router as ledger
 from functions.api.objects import router as objects
 from functions.api.onboarding import router as onboarding
@@ -48,6 +49,7 @@ ROUTERS: list[APIRouter] = [
     sessions,
     session_logs,
     objects,
+    finding,
     restores,
     catalogue,
     pools,

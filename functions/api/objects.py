@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from functions.api.paging import Pages
 from functions.api.protection_models import ObjectOut, PageOf, PageSize, SkipToken
 from functions.api.security import requires
-from functions.api.snapshot_models import ItemOut, ItemWithProof, SnapshotOut
+from functions.api.snapshot_models import ItemOut, ItemWithProof, SnapshotOut, Wanted, said
 from shared.access.model import Caller
 from shared.bootstrap import deps
 from shared.protection import browsing, queries
@@ -70,23 +70,20 @@ async def list_items(
     object_id: str,
     n: Number,
     caller: Reader,
+    wanted: Wanted,
     folder: Annotated[
         str | None, Query(pattern="^[0-9a-f]{64}$", description="Item key of a folder")
     ] = None,
-    search: Annotated[
-        str | None, Query(max_length=200, description="In name, author and recipients")
-    ] = None,
-    kind: Annotated[str | None, Query(max_length=20, examples=["mail"])] = None,
     maxpagesize: PageSize = 100,
     skip_token: SkipToken = None,
 ) -> PageOf[ItemOut]:
     """In the order of item keys; `kind=folder` gives the folder tree."""
     opened = await browsing.open_point(deps(), caller.scope, object_id, n)
-    filters = {"folder": folder, "search": search, "kind": kind}
+    filters = {"folder": folder, **said(wanted)}
     pages = Pages(caller, "items_list", f"/objects/{object_id}/snapshots/{n}/items", filters)
     after = (await pages.place(skip_token)).get("after", "")
     rows, last = await browsing.list_items(
-        opened, folder=folder, search=search, kind=kind, after=after, limit=maxpagesize
+        opened, wanted, folder=folder, after=after, limit=maxpagesize
     )
     link = await pages.link({"after": last} if last else None, maxpagesize)
     return PageOf(value=[ItemOut.of(opened, row) for row in rows], next_link=link)

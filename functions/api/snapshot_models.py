@@ -1,13 +1,16 @@
 """JSON contracts of restore points and their items."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
+from fastapi import Depends, Query
 from pydantic import Field
 
-from functions.api.protection_models import BytesOut, GraphOut
+from functions.api.protection_models import BytesOut, From, GraphOut, To
 from shared.kit.api_model import ApiModel, Instant
-from shared.protection.browsing import Opened, item_key
+from shared.kit.clock import to_text
+from shared.protection.browsing import ItemFilter, Opened, item_key
+from shared.protection.finding import ChangeKind, Version
 from shared.vault.model import Row, SnapshotHead
 
 
@@ -103,3 +106,90 @@ class ItemWithProof(ItemOut):
     """An item with the proof that it stands in this restore point."""
 
     proof: dict[str, Any]
+
+
+class FoundOut(ItemOut):
+    """An item and where it was found."""
+
+    object_id: str
+    snapshot: int
+
+    @classmethod
+    def found(cls, opened: Opened, row: Row) -> "FoundOut":
+        """The row with its object and restore point."""
+        return cls(
+            **ItemOut.of(opened, row).model_dump(by_alias=False),
+            object_id=opened.found.object_id,
+            snapshot=opened.head.n,
+        )
+
+
+class VersionOut(ApiModel):
+    """What became of an item with one restore point."""
+
+    snapshot: int
+    ended_at: Instant = Field(description="Time of the restore point")
+    changes: list[ChangeKind] = Field(description="Empty at the oldest restore point kept")
+    item: ItemOut | None = Field(description="null where it was deleted")
+
+    @classmethod
+    def of(cls, version: Version) -> "VersionOut":
+        """The version as partners see it."""
+        head = version.opened.head
+        item = ItemOut.of(version.opened, version.row) if version.row else None
+        return cls(snapshot=head.n, ended_at=head.ended, changes=version.kinds, item=item)
+
+
+class ChangeOut(ApiModel):
+    """How one item differs between two restore points."""
+
+    item_key: str
+    changes: list[ChangeKind]
+    before: ItemOut | None
+    after: ItemOut | None
+
+
+Word = Annotated[str | None, Query(max_length=200)]
+Size = Annotated[int | None, Query(ge=0, le=2**53)]
+
+
+async def item_filter(
+    search: Annotated[
+        str | None, Query(max_length=200, description="In name, author and recipients")
+    ] = None,
+    name: Annotated[Word, Query(description="In the name or subject")] = None,
+    sender: Annotated[Word, Query(description="In the sender or author")] = None,
+    begin: From = None,
+    to: To = None,
+    min_size: Annotated[Size, Query(alias="minSize", description="Bytes")] = None,
+    max_size: Annotated[Size, Query(alias="maxSize", description="Bytes")] = None,
+    kind: Annotated[str | None, Query(max_length=20, examples=["mail"])] = None,
+) -> ItemFilter:
+    """What an item has to be, all of it; dates are when it was received, sent or modified."""
+    return ItemFilter(
+        search=search,
+        name=name,
+        sender=sender,
+        from_at=begin,
+        to_at=to,
+        min_size=min_size,
+        max_size=max_size,
+        kind=kind,
+    )
+
+
+Wanted = Annotated[ItemFilter, Depends(item_filter)]
+
+
+def said(wanted: ItemFilter) -> dict[str, Any]:
+    """The filter as its query said it: what a link to the next page repeats."""
+    return {
+        "search": wanted.search,
+        "name": wanted.name,
+        "sender": wanted.sender,
+        "from": to_text(wanted.from_at) if wanted.from_at else None,
+        "to": to_text(wanted.to_at) if wanted.to_at else None,
+        "minSize": wanted.min_size,
+        "maxSize": wanted.max_size,
+        "kind": wanted.kind,
+    }

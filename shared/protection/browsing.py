@@ -1,6 +1,7 @@
 """Looks into a snapshot: its items by folder or word, one item with its proof, its content."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -98,46 +99,71 @@ async def open_point(deps: "Deps", scope: Scope, object_id: str, n: int) -> Open
 
 async def find_row(opened: Opened, key: str) -> Row:
     """The row with this item key; `ItemNotInSnapshot` when there is none."""
-    rows = await find_rows(opened, [key])
-    if key not in rows:
+    try:
+        row = await opened.snapshot.row_by_key(bytes.fromhex(key))
+    except ValueError:
+        row = None
+    if row is None:
         raise ItemNotInSnapshot("Take the key from the items of this restore point.")
-    return rows[key]
+    return row
 
 
 async def find_rows(opened: Opened, keys: list[str]) -> dict[str, Row]:
-    """The rows with these item keys, as far as they exist."""
-    wanted = set(keys)
+    """The rows with these item keys, as far as they exist; neighbours share their reads."""
     found: dict[str, Row] = {}
-    async for row in opened.snapshot.rows():
-        key = opened.key(row)
-        if key in wanted:
-            found[key] = row
-            if len(found) == len(wanted):
-                break
+    for key in sorted(set(keys)):
+        with suppress(ItemNotInSnapshot):
+            found[key] = await find_row(opened, key)
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class ItemFilter:
+    """Which items to list; None takes all. Dates are of the item, `to_at` exclusive."""
+
+    search: str | None = None
+    """In name, author and recipients, in any case."""
+    name: str | None = None
+    sender: str | None = None
+    from_at: datetime | None = None
+    to_at: datetime | None = None
+    min_size: int | None = None
+    max_size: int | None = None
+    kind: str | None = None
+
+    def takes(self, row: Row) -> bool:
+        """Whether the row is one of them."""
+        return (
+            (self.kind is None or row.kind == self.kind)
+            and (self.min_size is None or row.size >= self.min_size)
+            and (self.max_size is None or row.size <= self.max_size)
+            and self._dated(row.item.get("t"))
+            and _holds(self.name, row.name)
+            and _holds(self.sender, str(row.item.get("w") or ""))
+            and _holds(self.search, _text(row.item))
+        )
+
+    def _dated(self, seconds: int | None) -> bool:
+        if self.from_at is None and self.to_at is None:
+            return True
+        if seconds is None:
+            return False
+        return (self.from_at is None or seconds >= self.from_at.timestamp()) and (
+            self.to_at is None or seconds < self.to_at.timestamp()
+        )
+
+
+EVERYTHING = ItemFilter()
+
+
 async def list_items(
-    opened: Opened,
-    *,
-    folder: str | None,
-    search: str | None,
-    kind: str | None,
-    after: str,
-    limit: int,
+    opened: Opened, wanted: ItemFilter = EVERYTHING, *, folder: str | None, after: str, limit: int
 ) -> tuple[list[Row], str | None]:
     """A page of items in item key order; a folder is named by its own item key."""
     parent = (await find_row(opened, folder)).source_id if folder else None
-    word = search.casefold() if search else None
     page: list[Row] = []
-    async for row in opened.snapshot.rows():
-        if after and opened.key(row) <= after:
-            continue
-        if parent is not None and row.parent != parent:
-            continue
-        if kind is not None and row.kind != kind:
-            continue
-        if word is not None and word not in _text(row.item):
+    async for row in opened.snapshot.rows(bytes.fromhex(after)):
+        if (parent is not None and row.parent != parent) or not wanted.takes(row):
             continue
         if len(page) == limit:
             return page, opened.key(page[-1])
@@ -157,9 +183,13 @@ def content_of(opened: Opened, row: Row) -> AsyncIterator[bytes]:
     return opened.snapshot.content(row)
 
 
+def _holds(word: str | None, text: str) -> bool:
+    return word is None or word.casefold() in text.casefold()
+
+
 def _text(item: dict[str, Any]) -> str:
     parts = [item.get("n", ""), item.get("w", ""), *item.get("o", [])]
-    return "\n".join(str(part) for part in parts).casefold()
+    return "\n".join(str(part) for part in parts)
 
 
 def _expired(head: SnapshotHead, now: datetime) -> bool:

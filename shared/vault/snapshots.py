@@ -43,15 +43,29 @@ class Snapshot:
                 return await self._base_row(bucket, item, location)
         return None
 
-    async def rows(self) -> AsyncIterator[Row]:
-        """Every item, in item key order."""
+    async def row_by_key(self, key: bytes) -> Row | None:
+        """One item by its item key: reads as little as `row`."""
         index = await self._ready()
-        for start in range(0, index.buckets, READ_AHEAD):
+        bucket = index.bucket(key)
+        for item, location in await index.tail_lines(bucket):
+            found = merging.core(item)
+            if rows.key_of(self._oid16, found.i) == key:
+                return None if found.gone else Row.of(item, location, index.tail_packs)
+        for item, location in await index.base_lines(bucket):
+            if rows.key_of(self._oid16, merging.core(item).i) == key:
+                return await self._base_row(bucket, item, location)
+        return None
+
+    async def rows(self, after: bytes = b"") -> AsyncIterator[Row]:
+        """Every item, in item key order; from the first key above `after`."""
+        index = await self._ready()
+        first = index.bucket(after) if after else 0
+        for start in range(first, index.buckets, READ_AHEAD):
             group = range(start, min(start + READ_AHEAD, index.buckets))
             await index.warm(group)
             for bucket in group:
                 held = await self._held(bucket)
-                for key in sorted(held):
+                for key in sorted(key for key in held if key > after):
                     entry = held[key]
                     yield Row.of(entry.item, entry.location, entry.packs)
 

@@ -28,6 +28,9 @@ CUSTOMER_PARAMETERS = {
 SEES_ALL = ("administrator", "daemon")
 LIMITED = ("groupUser", "limitedDaemon", "key", "customerAdmin", "customerUser", "inContext")
 
+# Query parameters that a route cannot do without.
+QUERIES = {"sessions_export": {"month": "2026-01"}, "snapshots_compare": {"since": "2"}}
+
 
 def bodies(target: dict[str, str]) -> dict[str, Any]:
     """A good body for every operation that takes one, naming the target wherever it can."""
@@ -91,6 +94,7 @@ def licensing_bodies(target: dict[str, str]) -> dict[str, Any]:
         "subscriptions_switch_source": {"source": "Direct"},
         "subscriptions_convert": seats,
         "subscriptions_preview": {"change": verb},
+        "subscriptions_batch_edit": {"customerIds": [target["customer_id"]], "change": verb},
     }
 
 
@@ -142,7 +146,8 @@ async def _try(
     method, path, name, takes_body = route
     body = bodies(target)[name] if takes_body else None
     sent = headers | ({"If-Match": "*"} if method in {"PUT", "PATCH", "DELETE"} else {})
-    return await api.request(method, path.format(**target), json=body, headers=sent)
+    address, query = path.format(**target), QUERIES.get(name)
+    return await api.request(method, address, params=query, json=body, headers=sent)
 
 
 def _names_target(route: Any, target: dict[str, str]) -> bool:

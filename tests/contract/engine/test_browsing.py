@@ -1,17 +1,21 @@
 """Looking into a restore point: folders, words, pages, contents; expired points are refused."""
 
+from typing import Any
+
 import pytest
 
 from shared.protection import browsing
 from tests.contract.engine.conftest import Ground
 
 
-async def pages(opened: browsing.Opened, size: int, **wanted: str | None) -> list[str]:
+async def pages(opened: browsing.Opened, size: int, **wanted: Any) -> list[str]:
     """Source ids over all pages."""
-    given: dict[str, str | None] = {"folder": None, "search": None, "kind": None, **wanted}
+    folder = wanted.pop("folder", None)
     found, after = [], ""
     while True:
-        rows, last = await browsing.list_items(opened, after=after, limit=size, **given)
+        rows, last = await browsing.list_items(
+            opened, browsing.ItemFilter(**wanted), folder=folder, after=after, limit=size
+        )
         assert len(rows) <= size
         found += [row.source_id for row in rows]
         if last is None:

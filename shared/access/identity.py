@@ -24,14 +24,16 @@ class PartnerIdentity:
     """Rights the token's app roles admit; None for credentials that carry none."""
     closed: frozenset[str] = frozenset()
     """Customers who have closed the door to this partner."""
+    settings_area: bool = True
+    """Whether users and roles need Site Settings beside User Management (AMB-26)."""
 
     def allow(self, right: str, *, own: str | None = None) -> Caller:  # noqa: ARG002
         """The caller for one right: held, admitted by an app role, for the customers it is for."""
         _check_ceiling(self.ceiling, right)
-        rules.check_right(self.grants, right)
+        rules.check_right(self.grants, right, settings_area=self.settings_area)
         scope = Scope(
             self.principal.partner_id,
-            rules.visible_customers(self.grants, right),
+            rules.visible_customers(self.grants, right, settings_area=self.settings_area),
             frozenset() if right in OPEN_WHEN_CLOSED else self.closed,
         )
         held = self.grants.permissions()

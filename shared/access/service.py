@@ -59,7 +59,8 @@ async def identify_partner(
             name = f"{user.first_name} {user.last_name}".strip()
             principal = replace(principal, user_id=user.user_id, email=user.email, name=name)
         known.check_address(address)
-    return PartnerIdentity(principal, grants, rules.ceiling(principal.roles), known.closed)
+    admitted, strict = rules.ceiling(principal.roles), deps.settings.users_need_site_settings
+    return PartnerIdentity(principal, grants, admitted, known.closed, strict)
 
 
 async def identify_key(
@@ -82,7 +83,8 @@ async def identify_key(
     with refused_as(principal) if known.state.stamp.etag else nullcontext():
         _, grants = known.key(given, deps.clock.now(), address)
         known.check_address(address)
-    return PartnerIdentity(principal, grants, None, known.closed)
+    strict = deps.settings.users_need_site_settings
+    return PartnerIdentity(principal, grants, None, known.closed, strict)
 
 
 async def register_partner(

@@ -41,6 +41,8 @@ class Settings(BaseSettings):
     """Storage regions a customer may be placed in (ONB-36)."""
     rate_quota: int = Field(default=1200, ge=1)
     """Requests per minute of one client of a partner; over it 429."""
+    users_need_site_settings: bool = True
+    """Users and roles need User Management and Site Settings; False: the first alone (AMB-26)."""
     cursor_key: SecretStr | None = None
     """64 or more hex digits that seal the places inside lists; absent: a key kept in storage."""
     audit_months: int = Field(default=24, ge=3)

@@ -237,3 +237,19 @@ async def test_who_may_do_what_costs_one_table_read(
             assert (await admin.get(path, headers=headers)).status_code == 200
         assert sorted(read) == sorted(["stamp", two.mine["customer_id"]])
         read.clear()
+
+
+async def test_amb_26_a_deployment_asks_user_management_alone(
+    two: World, admin: httpx.AsyncClient
+) -> None:
+    role = await role_of(admin, "People", "UserManagement")
+    await user_of(admin, "kim@a.example", role)
+    kim = two.user("kim", "kim@a.example")
+    for path in ("/users", "/roles"):
+        check_problem(await admin.get(V1 + path, headers=kim), 403, "PERMISSION_MISSING")
+    relaxed = two.deps.settings.model_copy(update={"users_need_site_settings": False})
+    two.deps.settings = relaxed
+    for path in ("/users", "/roles"):
+        assert (await admin.get(V1 + path, headers=kim)).status_code == 200
+    body = {"name": "Mine", "permissions": ["UserManagement"]}
+    assert (await admin.post(f"{V1}/roles", json=body, headers=kim)).status_code == 201

@@ -47,7 +47,8 @@ class Hub:
         self._path, self._is_durable = path, is_durable
         self._chaos = Chaos(switches) if switches is not None else None
         self._delivery = Delivery(self._chaos)
-        self._service = Service(lambda: self._delivery.store, self._delivery, default_version)
+        self._default_version = default_version
+        self._service = Service(lambda: self._delivery.store, self._delivery)
         self._server: grpc.aio.Server | None = None
         self._sweeping: asyncio.Task[None] | None = None
         self.crashes = 0
@@ -71,6 +72,7 @@ class Hub:
             self._path,
             self._delivery.apply,
             is_durable=self._is_durable,
+            default_version=self._default_version,
             crash=self._crash,
         )
         store.open(asyncio.get_running_loop())

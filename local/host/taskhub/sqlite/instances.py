@@ -3,7 +3,7 @@
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import grpc
@@ -49,6 +49,7 @@ def start(tx: Transaction, new: New, replaceable: frozenset[int]) -> None:
 def create(tx: Transaction, new: New) -> None:
     """Write a new instance with its first message; nothing may be in its place."""
     execution = uuid.uuid4().hex
+    new = replace(new, version=new.version or tx.default_version)
     parent = new.parent
     key = tx.db.execute(
         "INSERT INTO instances (id, name, version, status, execution, parent, parent_generation, "

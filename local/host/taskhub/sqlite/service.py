@@ -58,8 +58,8 @@ def answering(call: Call) -> Call:
 class Service(rpc.TaskHubSidecarServiceServicer):  # type: ignore[misc]
     """One task hub. `hub` gives the store and the delivery of the moment."""
 
-    def __init__(self, store: Callable[[], Store], delivery: Delivery, version: str | None) -> None:
-        self._store, self._delivery, self._default_version = store, delivery, version
+    def __init__(self, store: Callable[[], Store], delivery: Delivery) -> None:
+        self._store, self._delivery = store, delivery
 
     async def _do[T](self, work: Callable[[Transaction], T]) -> T:
         return await self._store().call(work)
@@ -89,7 +89,7 @@ class Service(rpc.TaskHubSidecarServiceServicer):  # type: ignore[misc]
         new = instances.New(
             request.instanceId or uuid.uuid4().hex,
             request.name,
-            events.text_of(request, "version") or self._default_version,
+            events.text_of(request, "version"),
             given,
             dict(request.tags),
             events.micros(request.scheduledStartTimestamp)

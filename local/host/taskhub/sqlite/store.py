@@ -38,6 +38,8 @@ class Transaction:
     """Microseconds since 1970."""
     stamp: Callable[[], int]
     """A number that grows with every call, whatever the clock does: the order of arrival."""
+    default_version: str | None = None
+    """The version of an orchestration that is started without one, children too."""
     effects: list[Effect] = field(default_factory=list)
 
 
@@ -63,10 +65,11 @@ class Store:
         apply: Callable[[list[Effect]], None],
         *,
         is_durable: bool = True,
+        default_version: str | None = None,
         crash: Callable[[], None] | None = None,
     ) -> None:
         self._path, self._apply, self._is_durable = path, apply, is_durable
-        self._crash = crash
+        self._crash, self._default_version = crash, default_version
         self.chaos: Chaos | None = None
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -166,7 +169,7 @@ class Store:
         return outcomes
 
     def _do(self, db: sqlite3.Connection, job: _Job) -> Outcome:
-        transaction = Transaction(db, time.time_ns() // 1000, self._stamp)
+        transaction = Transaction(db, time.time_ns() // 1000, self._stamp, self._default_version)
         db.execute("SAVEPOINT job")
         try:
             answer = job.work(transaction)

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from functions.api import limits, manners, problems, versions
 from functions.api.exchange import Exchange
 from functions.api.sealed import Answer
-from shared.kit import ratelimits, watch
+from shared.kit import ratelimits, seeds, watch
 from shared.kit.errors import HoldfastError
 from shared.kit.etags import is_not_modified
 
@@ -65,7 +65,7 @@ class Edge:
         try:
             limits.check_head(exchange)
             exchange.body = await limits.read_body(exchange, receive)
-            with watch.watching():
+            with watch.watching(), seeds.seeding():
                 answer = await self._routed(exchange)
             answer = await manners.settle(exchange, answer)
             return _conditional(exchange, answer)

@@ -17,7 +17,7 @@ from functions.api.sealed import Answer
 from shared.access.model import Caller, Principal
 from shared.audit.model import Outcome
 from shared.bootstrap import deps
-from shared.kit import idempotency, watch
+from shared.kit import idempotency, seeds, watch
 from shared.kit.errors import HoldfastError, TooMany, Unavailable
 from shared.kit.idempotency import IdempotencyStore, Replay
 
@@ -138,6 +138,7 @@ async def _claim(found: Exchange, header: str) -> None:
         found.replayed = True
         raise Replayed(sealed.opened(claimed, header))
     found.claim = claimed
+    seeds.sow(claimed.seed)
 
 
 async def _remember(store: IdempotencyStore, found: Exchange, answer: Answer) -> None:

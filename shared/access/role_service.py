@@ -14,7 +14,7 @@ from shared.access.role_model import ADMINISTRATOR, CustomerGroup, Grants, Role,
 from shared.access.role_repository import Change, State
 from shared.kit.errors import NotFound
 from shared.kit.etags import check_if_match, strong_etag
-from shared.kit.ids import new_id
+from shared.kit.seeds import made_id
 from shared.kit.tables import Table
 
 # Users changed in one commit; the rest of a large change follows in further ones.
@@ -43,9 +43,11 @@ class Roles:
         areas: frozenset[str] = frozenset({SERVICES}),
     ) -> Role:
         """Create a role (ROL-07); refusals of name, permissions, groups and of the giving."""
-        role_id = new_id()
+        role_id = made_id("role")
 
         def decide(state: State) -> tuple[Role, list[Change]]:
+            if (made := state.roles.get(role_id)) is not None:
+                return made, []  # this request died and is repeated
             role = Role(
                 role_id=role_id,
                 name=rules.decide_name(name, [*state.roles.values(), rules.ADMINISTRATOR_ROLE]),
@@ -120,9 +122,11 @@ class Roles:
         self, scope: Scope, holder: Grants, *, name: str, customers: frozenset[str]
     ) -> CustomerGroup:
         """Create a customer group (ROL-21) of customers that the holder sees."""
-        group_id = new_id()
+        group_id = made_id("group")
 
         def decide(state: State) -> tuple[CustomerGroup, list[Change]]:
+            if (made := state.groups.get(group_id)) is not None:
+                return made, []  # this request died and is repeated
             group = CustomerGroup(
                 group_id=group_id,
                 name=rules.decide_name(name, state.groups.values()),

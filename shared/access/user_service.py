@@ -14,7 +14,7 @@ from shared.access.role_repository import Change, State
 from shared.kit.clock import Clock
 from shared.kit.errors import Invalid, NotFound
 from shared.kit.etags import check_if_match, strong_etag
-from shared.kit.ids import new_id
+from shared.kit.seeds import made_id
 from shared.kit.tables import Table
 
 # Users changed in one commit.
@@ -41,9 +41,11 @@ class Users:
         created_by: str = "",
     ) -> User:
         """Add a user of the partner's tenant (ROL-12)."""
-        user_id, now = new_id(), self._clock.now()
+        user_id, now = made_id("user"), self._clock.now()
 
         def decide(state: State) -> tuple[User, list[Change]]:
+            if (made := state.users.get(user_id)) is not None:
+                return made, []  # this request died and is repeated
             user = User(
                 user_id=user_id,
                 email=rules.decide_email(email, state.users.values()),

@@ -11,7 +11,8 @@ from shared.consent.rules import tenant_of
 from shared.customers import repository, rules
 from shared.customers.model import Customer
 from shared.kit.errors import Forbidden, Invalid
-from shared.kit.ids import new_id
+from shared.kit.seeds import made_id
+from shared.kit.tables import RowExists
 
 if TYPE_CHECKING:
     from shared.bootstrap import Deps
@@ -43,7 +44,7 @@ async def create_customer(
         raise ScopeTooNarrow("Ask an administrator of the partner to create the customer.")
     now = deps.clock.now()
     customer = Customer(
-        customer_id=new_id(),
+        customer_id=made_id("customer"),
         partner_id=caller.scope.partner_id,
         display_name=display_name,
         external_id=external_id,
@@ -54,7 +55,10 @@ async def create_customer(
         updated_at=now,
         updated_by=caller.principal.subject,
     )
-    return await repository.add(deps.tables, caller.scope, customer)
+    try:
+        return await repository.add(deps.tables, caller.scope, customer)
+    except RowExists:  # made by this request before, which died and is repeated
+        return await repository.get(deps.tables, caller.scope, customer.customer_id)
 
 
 async def require_known(deps: "Deps", scope: Scope, customer_ids: frozenset[str]) -> None:

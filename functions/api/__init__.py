@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from functions.api.api_clients import router as api_clients
 from functions.api.api_keys import router as api_keys
 from functions.api.audit import router as audit
+from functions.api.batch_edits import router as batch_edits
 from functions.api.catalogue import router as catalogue
 from functions.api.consent import router as consent
 from functions.api.contexts import router as contexts
@@ -15,6 +16,7 @@ from functions.api.customers import router as customers
 from functions.api.documents import router as documents
 from functions.api.finding import router as finding
 from functions.api.ledger import router as ledger
+from functions.api.licence_adjustments import router as licence_adjustments
 from functions.api.objects import router as objects
 from functions.api.onboarding import router as onboarding
 from functions.api.operations import router as operations
@@ -52,11 +54,13 @@ ROUTERS: list[APIRouter] = [
     finding,
     restores,
     catalogue,
+    batch_edits,
     pools,
     subscription_previews,
     subscriptions,
     customer_services,
     ledger,
+    licence_adjustments,
     audit,
 ]
 """Every resource of the API, mounted under the prefix."""

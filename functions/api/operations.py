@@ -11,6 +11,7 @@ from functions.api.sessions import stop as stop_session
 from functions.binding import WITH_DURABLE
 from shared.access.model import Caller
 from shared.bootstrap import Deps, deps
+from shared.customers import batch_edits
 from shared.kit import ids
 from shared.kit.errors import Conflict, NotFound
 from shared.kit.operations import Operation
@@ -84,6 +85,9 @@ def _unknown(operation_id: str) -> NotFound:
 
 async def _read(given: Deps, caller: Caller, operation_id: str) -> Operation:
     """The reader is chosen by the letter of the id's kind; each checks the scope itself."""
+    if operation_id.startswith(batch_edits.PREFIX):
+        scope = caller.allow("licences.read").scope
+        return batch_edits.operation_of(await batch_edits.get(given, scope, operation_id))
     match ids.kind_of(operation_id):
         case ids.ONBOARDING:
             return await onboarding_operation(given, caller.scope, operation_id)

@@ -76,6 +76,11 @@ async def customer_book(ledgers: Ledgers, scope: Scope, customer_id: str) -> Boo
     return (await ledgers.load(scope, [customer_id])).book
 
 
+async def whole_book(ledgers: Ledgers, scope: Scope) -> Book:
+    """Today's books of the whole partner; not for callers limited to some customers."""
+    return (await ledgers.load_all(scope)).book
+
+
 async def pools(ledgers: Ledgers, scope: Scope) -> list[dict[str, Any]]:
     """Every pool with what is left (LIC-01, RES-03); also for callers limited to some customers."""
     whole = Scope(scope.partner_id)

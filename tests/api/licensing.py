@@ -139,4 +139,4 @@ class Shop:
 
 def code_of(answer: httpx.Response) -> str:
     """The code of a refusal; empty when it was none."""
-    return answer.headers.get("X-Error-Code", "")
+    return str(answer.headers.get("X-Error-Code", ""))

@@ -1,0 +1,79 @@
+"""One change of licences for up to 20 customers; the results as CSV."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import Field
+
+from functions.api import csv_files, licensing
+from functions.api.paging import address
+from functions.api.protection_models import RETRY_SECONDS
+from functions.api.security import requires
+from functions.binding import WITH_DURABLE, current_client
+from functions.starting import start
+from orchestrations.batch_edit import instance_of
+from shared.access.model import Caller
+from shared.bootstrap import deps
+from shared.customers import batch_edits
+from shared.customers.service import require_known
+from shared.kit.api_model import ApiModel
+from shared.kit.operations import Operation
+from shared.licensing.requests import Change
+
+router = APIRouter(tags=["licences"])
+MOST_IDS = 1000
+
+
+class BatchEditIn(ApiModel):
+    """The customers and the change that each of them gets."""
+
+    customer_ids: Annotated[list[str], Field(max_length=MOST_IDS)]
+    change: Change
+
+
+@router.post(
+    "/subscriptions:batchEdit",
+    operation_id="subscriptions_batch_edit",
+    summary="Change many customers",
+    status_code=202,
+    openapi_extra=WITH_DURABLE,
+)
+async def begin(
+    body: BatchEditIn,
+    request: Request,
+    response: Response,
+    caller: Annotated[Caller, Depends(requires("licences.write"))],
+) -> Operation:
+    """Up to 20 (CUS-35). The operation has a result per customer: some may fail (CUS-36)."""
+    given = deps()
+    await require_known(given, caller.scope, frozenset(body.customer_ids))
+    command = licensing.command_of(request, caller)
+    with licensing.placed():
+        batch = await batch_edits.begin(
+            given, caller.scope, command, body.customer_ids, body.change
+        )
+    task = {
+        "partner_id": batch.partner_id,
+        "batch_id": batch.batch_id,
+        "customers": list(batch.customers),
+    }
+    await start(current_client(), "batch_edit", instance_of(batch.batch_id), task)
+    response.headers["Operation-Location"] = address(f"/operations/{batch.batch_id}")
+    response.headers["Retry-After"] = str(RETRY_SECONDS)
+    return batch_edits.operation_of(batch)
+
+
+@router.get(
+    "/subscriptions/batch-edits/{operation_id}/results",
+    operation_id="subscriptions_batch_results",
+    summary="The results as CSV",
+    response_class=Response,
+    responses=csv_files.RESPONSES,
+)
+async def results(
+    operation_id: str, caller: Annotated[Caller, Depends(requires("licences.read"))]
+) -> Response:
+    """One line per customer, with a heading (CUS-36); only the heading while it runs."""
+    batch = await batch_edits.get(deps(), caller.scope, operation_id)
+    header, *rows = batch_edits.table_of(batch)
+    return Response(csv_files.document(header, rows), media_type=csv_files.MEDIA_TYPE)

@@ -1,0 +1,54 @@
+"""Mass changes by automation that were stopped: look at what waits, let it be done."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends
+from pydantic import Field
+
+from functions.api.licensing import actor_of
+from functions.api.security import requires
+from shared.access.model import Caller
+from shared.bootstrap import deps
+from shared.kit.api_model import ApiModel, Instant
+from shared.licensing import brake
+from shared.licensing.brake import Waiting
+from shared.licensing.refusals import ActionForbidden
+from shared.licensing.repository import TABLE
+
+router = APIRouter(tags=["licences"])
+
+
+class AdjustmentOut(ApiModel):
+    """What automation would do and was stopped at."""
+
+    state: Literal["None", "Waiting", "Approved"]
+    would_move: int | None = Field(default=None, description="Seats in a day")
+    limit: int | None = Field(default=None, description="Seats that need no approval")
+    asked_at: Instant | None = None
+    approved_by: str = ""
+
+    @classmethod
+    def of(cls, waiting: Waiting | None) -> "AdjustmentOut":
+        """As partners see it."""
+        return cls(**waiting.model_dump()) if waiting else cls(state="None")
+
+
+@router.get(
+    "/licence-adjustment", operation_id="licence_adjustment_get", summary="Does something wait?"
+)
+async def get(caller: Annotated[Caller, Depends(requires("licences.read"))]) -> AdjustmentOut:
+    """More than a tenth of your seats in a day is not done without you."""
+    return AdjustmentOut.of(await brake.find(deps().tables[TABLE], caller.scope))
+
+
+@router.post(
+    "/licence-adjustment:approve",
+    operation_id="licence_adjustment_approve",
+    summary="Let it be done",
+)
+async def approve(caller: Annotated[Caller, Depends(requires("licences.write"))]) -> AdjustmentOut:
+    """The tenants are read anew, within ten minutes; 409 when nothing waits."""
+    if caller.scope.customers is not None:
+        raise ActionForbidden("This concerns all customers of the partner.", rule="scope")
+    done = await brake.approve(deps().tables[TABLE], caller.scope, actor_of(caller))
+    return AdjustmentOut.of(done)

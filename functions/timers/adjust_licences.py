@@ -1,0 +1,26 @@
+"""The clock of seats: automatic subscriptions follow the licences assigned in their tenants."""
+
+import logging
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from shared.bootstrap import deps
+from shared.customers import nightly
+
+blueprint = df.Blueprint()
+log = logging.getLogger(__name__)
+
+
+@blueprint.timer_trigger(arg_name="tick", schedule="0 0 3 * * *")
+async def adjust_licences(tick: func.TimerRequest) -> None:
+    """Every partner (LIC-43 to 45); a mass change stops and waits for a person."""
+    if tick.past_due:
+        log.warning("the clock of seats is late: seats are adjusted now")
+    log.info("seats adjusted: %s", await nightly.adjust_all(deps()))
+
+
+@blueprint.timer_trigger(arg_name="tick", schedule="0 */10 * * * *")
+async def adjust_approved(tick: func.TimerRequest) -> None:  # noqa: ARG001
+    """What a person has approved since: read in the tenants anew, then done without the brake."""
+    log.info("approved seats adjusted: %s", await nightly.adjust_approved(deps()))

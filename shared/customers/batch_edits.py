@@ -1,0 +1,127 @@
+"""Batch edits: one change for up to 20 customers, with a result for each (CUS-35, CUS-36)."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from shared.access.model import Scope
+from shared.customers import licences
+from shared.kit.errors import HoldfastError, NotFound
+from shared.kit.operations import Operation, OperationStatus, Step, StepState
+from shared.kit.tables import Row, RowExists
+from shared.licensing import service
+from shared.licensing.repository import Command
+from shared.licensing.requests import Change, Foreseen
+from shared.licensing.service import BatchResult
+
+if TYPE_CHECKING:
+    from shared.bootstrap import Deps
+
+TABLE = "Operations"
+PREFIX = "batch-"
+_change: TypeAdapter[Foreseen] = TypeAdapter(Change)
+
+
+class BatchEdit(BaseModel):
+    """One batch as it is stored: what was asked, by whom, and what became of it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    batch_id: str
+    partner_id: str
+    actor: str
+    customers: tuple[str, ...]
+    change: dict[str, Any]
+    created_at: datetime
+    updated_at: datetime
+    results: tuple[dict[str, str], ...] = ()
+
+
+async def begin(
+    deps: "Deps", scope: Scope, command: Command, customers: Sequence[str], change: Foreseen
+) -> BatchEdit:
+    """Write down what is to be done; again under the same command it is the same batch.
+
+    `BatchLimit` (422) over 20 customers.
+    """
+    now = deps.clock.now()
+    batch = BatchEdit(
+        batch_id=f"{PREFIX}{command.id}",
+        partner_id=scope.partner_id,
+        actor=command.actor,
+        customers=service.batch_plan(customers),
+        change=change.model_dump(mode="json", exclude_unset=True),
+        created_at=now,
+        updated_at=now,
+    )
+    try:
+        await deps.tables[TABLE].insert(_row(batch))
+    except RowExists:
+        return await get(deps, scope, batch.batch_id)
+    return batch
+
+
+async def get(deps: "Deps", scope: Scope, batch_id: str) -> BatchEdit:
+    """The batch; NotFound when unknown or when it concerns a customer outside the scope."""
+    row = await deps.tables[TABLE].find(scope.partner_id, batch_id)
+    batch = BatchEdit.model_validate(row.values) if row else None
+    if batch is None or not all(scope.covers(each) for each in batch.customers):
+        raise NotFound(f"There is no operation with the id {batch_id[:64]!r}.")
+    return batch
+
+
+async def edit_one(deps: "Deps", scope: Scope, batch_id: str, customer_id: str) -> dict[str, str]:
+    """One customer of a batch; a refusal is its result. Again does nothing twice."""
+    batch = await get(deps, scope, batch_id)
+    command = Command(batch.actor, id=batch.batch_id)
+    change = _change.validate_python(batch.change)
+    try:
+        about = await licences.asked(deps, scope, customer_id)
+        wish = await licences.wish_of(deps, about, change)
+    except HoldfastError as refused:
+        return asdict(BatchResult(customer_id, "Failed", refused.code, refused.detail))
+    return asdict(await service.batch_edit_one(deps.ledgers, scope, command, customer_id, wish))
+
+
+async def end(deps: "Deps", scope: Scope, batch_id: str, results: Sequence[dict[str, str]]) -> None:
+    """Write what became of each customer."""
+    batch = await get(deps, scope, batch_id)
+    ended = batch.model_copy(update={"results": tuple(results), "updated_at": deps.clock.now()})
+    await deps.tables[TABLE].upsert(_row(ended))
+
+
+def operation_of(batch: BatchEdit) -> Operation:
+    """The batch as long work: a step per customer; it succeeds when every customer was tried."""
+    by_customer = {each["customer_id"]: each for each in batch.results}
+    steps = []
+    for customer_id in batch.customers:
+        told = by_customer.get(customer_id)
+        state = StepState(told["status"]) if told else StepState.WAITING
+        message = f"{told['code']}: {told['detail']}" if told and told["code"] else ""
+        steps.append(Step(name=customer_id, state=state, message=message))
+    return Operation(
+        id=batch.batch_id,
+        kind="batchEdit",
+        status=OperationStatus.SUCCEEDED if batch.results else OperationStatus.RUNNING,
+        created_at=batch.created_at,
+        updated_at=batch.updated_at,
+        percent_complete=100 if batch.results else 0,
+        steps=steps,
+        result={"customers": [_shown(each) for each in batch.results]} if batch.results else None,
+    )
+
+
+def table_of(batch: BatchEdit) -> list[list[str]]:
+    """The results as a table with a heading."""
+    return service.batch_export(BatchResult(**each) for each in batch.results)
+
+
+def _shown(told: dict[str, str]) -> dict[str, str]:
+    return {"customerId" if name == "customer_id" else name: text for name, text in told.items()}
+
+
+def _row(batch: BatchEdit) -> Row:
+    return Row(batch.partner_id, batch.batch_id, batch.model_dump(mode="json"))

@@ -1,0 +1,110 @@
+"""What nobody asks for: sweeps by date, and seats that follow the tenants (24.3, LIC-43 to 46)."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from shared.access.model import Scope
+from shared.catalogue.model import Basis
+from shared.customers import repository
+from shared.customers.tenant_licences import read_licences
+from shared.licensing import brake, reading, service, standings
+from shared.licensing.book import Book
+from shared.licensing.model import Mode, State
+from shared.licensing.refusals import MassChange
+from shared.licensing.repository import TABLE
+from shared.licensing.rules.adjusting import Need
+
+if TYPE_CHECKING:
+    from shared.bootstrap import Deps
+
+log = logging.getLogger(__name__)
+
+
+async def sweep_all(deps: "Deps") -> dict[str, int]:
+    """Partner -> events; one partner's trouble is logged and keeps nobody else waiting."""
+
+    async def one(scope: Scope) -> int:
+        return (await service.sweep(deps.ledgers, scope)).events
+
+    return await _each(deps, one)
+
+
+async def adjust_all(deps: "Deps") -> dict[str, int]:
+    """Partner -> events; where too much would change, a person is asked (`brake`)."""
+
+    async def one(scope: Scope) -> int:
+        try:
+            return await adjust(deps, scope)
+        except MassChange as stopped:
+            await brake.ask(deps.tables[TABLE], scope, stopped, deps.clock.now())
+            log.warning("%s: %s", scope.partner_id, stopped.detail)
+            return 0
+
+    return await _each(deps, one)
+
+
+async def adjust_approved(deps: "Deps") -> dict[str, int]:
+    """Partner -> events, for those whose mass change a person has approved."""
+
+    async def one(scope: Scope) -> int:
+        if not await brake.is_approved(deps.tables[TABLE], scope):
+            return 0
+        done = await adjust(deps, scope, approved=True)
+        await brake.release(deps.tables[TABLE], scope)
+        return done
+
+    return await _each(deps, one)
+
+
+async def adjust(deps: "Deps", scope: Scope, *, approved: bool = False) -> int:
+    """Let one partner's automatic subscriptions follow their tenants; the number of events.
+
+    A tenant that cannot be read is left out, so nothing of it changes. `MassChange` (409).
+    """
+    head = await deps.ledgers.head(scope)
+    if not head.seq:
+        return 0
+    book = await reading.whole_book(deps.ledgers, scope)
+    found: dict[str, dict[Basis, int] | None] = {}
+    needs = []
+    for key, basis in sorted(_following(book).items()):
+        customer_id = book.subs[key].customer_id
+        if customer_id not in found:
+            found[customer_id] = await _read(deps, scope, customer_id)
+        counted = found[customer_id]
+        if counted is not None:
+            needs.append(Need(key, counted[basis]))
+    swept = await service.adjust(deps.ledgers, scope, needs, approved=approved)
+    return swept.events
+
+
+def _following(book: Book) -> dict[str, Basis]:
+    """Automatic subscriptions that follow a tenant's licences, and which of them."""
+    services = book.catalogue.service_by_code
+    return {
+        key: basis
+        for key, sub in book.subs.items()
+        if sub.mode is Mode.AUTO and sub.state is State.ACTIVE
+        if (basis := services[sub.service].licence_basis) is not None
+    }
+
+
+async def _read(deps: "Deps", scope: Scope, customer_id: str) -> dict[Basis, int] | None:
+    customer = await repository.find(deps.tables, scope, customer_id)
+    if customer is None or customer.tenant_id is None:
+        return None
+    return await read_licences(deps, customer.tenant_id)
+
+
+async def _each(deps: "Deps", work: Callable[[Scope], Awaitable[int]]) -> dict[str, int]:
+    done = {}
+    for partner_id in await standings.partners(deps.tables[TABLE]):
+        try:
+            events = await work(Scope(partner_id))
+        except Exception:  # the next run finds it undone and does it
+            log.exception("licences of %s wait for the next run", partner_id)
+            continue
+        if events:
+            done[partner_id] = events
+    return done

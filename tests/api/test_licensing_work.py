@@ -1,0 +1,137 @@
+"""Long and nightly work on licences: batch edits, sweeps by date, seats that follow tenants."""
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from orchestrations.batch_edit import batch_edit
+from shared.catalogue.model import Basis
+from shared.customers import batch_edits, nightly
+from tests.api.conftest import RecordedClient, check_problem
+from tests.api.licensing import SLOT, Shop
+from tests.orchestrations.driving import Driver, orchestrator_of
+
+TENANT = "44444444-2222-3333-4444-555555555555"
+
+
+async def run_batch(shop: Shop, durable: RecordedClient, its_id: str) -> None:
+    """What the task hub would do: every customer twice, as after a lost answer."""
+    name, given = durable.started[f"batch:{its_id}"]
+    assert name == "batch_edit"
+    told = []
+    for customer_id in given["customers"]:
+        for _ in range(2):
+            last = await batch_edits.edit_one(shop.deps, shop.scope, its_id, customer_id)
+        told.append(last)
+    await batch_edits.end(shop.deps, shop.scope, its_id, told)
+
+
+async def test_cus_36_batch_of_five_with_one_violation(shop: Shop, durable: RecordedClient) -> None:
+    await shop.buy(quantity=14)
+    customers = [shop.customer, *[await shop.add_customer() for _ in range(4)]]
+    body = {
+        "customerIds": customers,
+        "change": {"verb": "assign", "slot": SLOT, "source": "Direct", "quantity": 3},
+    }
+    answer = await shop.post("/subscriptions:batchEdit", body)
+    assert answer.status_code == 202, answer.text
+    its_id = answer.json()["id"]
+    assert answer.headers["Operation-Location"].endswith(f"/operations/{its_id}")
+    assert (await shop.get(f"/operations/{its_id}"))["status"] == "Running"
+    await run_batch(shop, durable, its_id)
+    ended = await shop.get(f"/operations/{its_id}")
+    assert ended["status"] == "Succeeded"
+    states = [each["status"] for each in ended["result"]["customers"]]
+    assert states == ["Succeeded"] * 4 + ["Failed"]
+    assert ended["result"]["customers"][4]["code"] == "POOL_EXHAUSTED"
+    (pool,) = (await shop.get("/pools"))["value"]
+    assert (pool["assigned"], pool["available"]) == (12, 2)
+    path = f"/api/v1/subscriptions/batch-edits/{its_id}/results"
+    lines = (await shop.api.get(path, headers=shop.headers)).text.splitlines()
+    assert lines[0] == "customerId,status,code,rule,detail"
+    assert len(lines) == 6
+    await shop.adds_up()
+
+
+async def test_cus_35_no_more_than_twenty_and_no_strangers(shop: Shop) -> None:
+    change = {"verb": "expire", "subscriptionId": SLOT}
+    many = [await shop.add_customer() for _ in range(21)]
+    body: dict[str, Any] = {"customerIds": many, "change": change}
+    problem = check_problem(await shop.post("/subscriptions:batchEdit", body), 422, "BATCH_LIMIT")
+    assert problem["errors"][0]["pointer"].startswith("#/customer")
+    body["customerIds"] = ["0" * 16]
+    check_problem(await shop.post("/subscriptions:batchEdit", body), 400, "CUSTOMER_UNKNOWN")
+
+
+def test_every_customer_of_a_batch_has_a_result() -> None:
+    def answer(name: str, given: dict[str, Any]) -> Any:
+        if name == "edit_customer":
+            return {"customer_id": given["customer_id"], "status": "Succeeded"}
+        assert [each["customer_id"] for each in given["results"]] == ["a", "b"]
+        return None
+
+    given = {"partner_id": "p", "batch_id": "batch-1", "customers": ["a", "b"]}
+    assert Driver(answer).run(orchestrator_of(batch_edit), given) == {"failed": 0}
+
+
+async def test_lic_51_the_sweep_writes_down_what_is_over_once(shop: Shop) -> None:
+    pool = await shop.buy(channel="Marketplace", source="CloudBlue", end="2026-03-20")
+    await shop.assigned(30, poolId=pool)
+    shop.day(date(2026, 5, 4))  # many nights were missed
+    first = await nightly.sweep_all(shop.deps)
+    assert first[shop.partner_id] >= 2
+    assert shop.partner_id not in await nightly.sweep_all(shop.deps)
+    sub = await shop.sub()
+    assert (sub["state"], sub["endedOn"], sub["quantity"]) == ("Expired", "2026-03-20", 0)
+    assert (await shop.pool(pool))["phase"] == "Ended"
+    await shop.adds_up()
+
+
+@pytest.fixture
+def tenant(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[Basis, int] | None]:
+    """What reading a tenant gives; None is a reading that failed."""
+    found: dict[str, dict[Basis, int] | None] = {}
+
+    async def read(_: object, tenant_id: str) -> dict[Basis, int] | None:
+        return found[tenant_id]
+
+    monkeypatch.setattr(nightly, "read_licences", read)
+    return found
+
+
+async def test_lic_43_seats_follow_and_a_failed_reading_changes_nothing(
+    shop: Shop, tenant: dict[str, Any]
+) -> None:
+    await shop.buy()
+    shop.customer = await shop.add_customer(tenant_id=TENANT)
+    await shop.assigned(30, mode="AutoAdjusted")
+    shop.day(date(2026, 3, 1))
+    tenant[TENANT] = None
+    before = await shop.state()
+    assert shop.partner_id not in await nightly.adjust_all(shop.deps)
+    assert await shop.state() == before
+    tenant[TENANT] = {"Microsoft365": 33, "Dynamics365": 0}
+    assert (await nightly.adjust_all(shop.deps))[shop.partner_id] == 1
+    assert shop.partner_id not in await nightly.adjust_all(shop.deps)
+    assert (await shop.sub())["quantity"] == 33
+    await shop.adds_up()
+
+
+async def test_a_mass_change_stops_and_asks(shop: Shop, tenant: dict[str, Any]) -> None:
+    await shop.buy()
+    shop.customer = await shop.add_customer(tenant_id=TENANT)
+    await shop.assigned(30, mode="AutoAdjusted")
+    shop.day(date(2026, 3, 1))
+    tenant[TENANT] = {"Microsoft365": 2, "Dynamics365": 0}
+    check_problem(await shop.post("/licence-adjustment:approve"), 409, "NOTHING_TO_APPROVE")
+    await nightly.adjust_all(shop.deps)
+    assert (await shop.sub())["quantity"] == 30
+    waiting = await shop.get("/licence-adjustment")
+    assert (waiting["state"], waiting["wouldMove"], waiting["limit"]) == ("Waiting", 28, 10)
+    await nightly.adjust_approved(shop.deps)
+    assert (await shop.sub())["quantity"] == 30
+    assert (await shop.post("/licence-adjustment:approve")).json()["state"] == "Approved"
+    await nightly.adjust_approved(shop.deps)
+    assert (await shop.sub())["quantity"] == 2
+    assert (await shop.get("/licence-adjustment"))["state"] == "None"

@@ -9,6 +9,7 @@ from functions.api.batch_edits import router as batch_edits
 from functions.api.catalogue import router as catalogue
 from functions.api.consent import router as consent
 from functions.api.contexts import router as contexts
+from functions.api.coverage import router as coverage
 from functions.api.customer_access import router as customer_access
 from functions.api.customer_groups import router as customer_groups
 from functions.api.customer_services import router as customer_services
@@ -52,6 +53,7 @@ ROUTERS: list[APIRouter] = [
     session_logs,
     objects,
     finding,
+    coverage,
     restores,
     catalogue,
     batch_edits,

@@ -229,6 +229,13 @@ async def _end(
     await repository.put_run(deps.tables, session, ended)
     await session_log.add(deps.tables, session.session_id, [log_lines.ended_object(ended)])
 
+    def noted(found: ProtectedObject) -> ProtectedObject | None:
+        update = {"last_run_state": state, "last_error": error}
+        changed = found.model_copy(update=update)
+        return None if changed == found else changed
+
+    await changes.change_object(deps.tables, Scope(session.partner_id), row.object_id, noted)
+
 
 async def _set_state(deps: "Deps", scope: Scope, object_id: str, state: str) -> None:
     def named(found: ProtectedObject) -> ProtectedObject | None:

@@ -251,6 +251,9 @@ class ProtectedObject(Stored):
     last_session_id: str | None = None
     last_point: Point | None = None
     last_complete_at: datetime | None = None
+    last_run_state: RunState | None = None
+    """How its latest run ended; None before the first."""
+    last_error: str | None = None
 
     def rpo_age(self, now: datetime) -> timedelta | None:
         """Time since the last good point; None while there is none."""

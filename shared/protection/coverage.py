@@ -1,0 +1,145 @@
+"""Coverage: what a customer has, what of it is protected, and why the rest is not (BKP-28)."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from shared.access.model import Scope
+from shared.customers import repository as customers
+from shared.protection import repository, rules
+from shared.protection.model import (
+    SERVICE_OF,
+    BackupType,
+    Policy,
+    ProtectedObject,
+    RunState,
+)
+
+if TYPE_CHECKING:
+    from shared.bootstrap import Deps
+
+MISSED_RUNS = 2
+"""Intervals without a restore point before one counts as outdated."""
+_FAILED = frozenset({RunState.FAILED, RunState.DISCONNECTED})
+
+
+class Reason(StrEnum):
+    """Why an object is not protected; the first that applies."""
+
+    SERVICE_NOT_CHOSEN = "ServiceNotChosen"
+    USER_DELETED = "UserDeleted"
+    NO_POLICY = "NoPolicy"
+    EXCLUDED = "Excluded"
+    NOT_LICENSED = "NotLicensed"
+    POLICY_DISABLED = "PolicyDisabled"
+    UNAVAILABLE = "Unavailable"
+    NEVER_BACKED_UP = "NeverBackedUp"
+    LAST_BACKUP_FAILED = "LastBackupFailed"
+    OUTDATED = "Outdated"
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """One object; no reason means protected."""
+
+    found: ProtectedObject
+    policy_ids: list[str]
+    reason: Reason | None
+
+
+@dataclass(slots=True)
+class Coverage:
+    """The whole customer in numbers."""
+
+    objects: int = 0
+    protected: int = 0
+    reasons: Counter[Reason] = field(default_factory=Counter)
+    licensed_users: int = 0
+    protected_users: int = 0
+    """Licensed users of whom every object is protected."""
+
+
+def cover(
+    found: ProtectedObject, policies: Iterable[Policy], services: Iterable[str], now: datetime
+) -> Covered:
+    """Whether an object is protected now: pure."""
+    bought, every = set(services), list(policies)
+    covering = [policy for policy in every if rules.covers(policy, found, bought)]
+    enabled = [policy for policy in covering if policy.enabled]
+    names = [policy.policy_id for policy in covering]
+    if not covering:
+        reason: Reason | None = _uncovered(found, every, bought)
+    elif found.state == "user_deleted":
+        reason = Reason.USER_DELETED
+    elif not enabled:
+        reason = Reason.POLICY_DISABLED
+    elif found.last_run_state in _FAILED:
+        reason = Reason.LAST_BACKUP_FAILED
+    elif found.state != "active":
+        reason = Reason.UNAVAILABLE
+    elif found.last_point is None:
+        reason = Reason.NEVER_BACKED_UP
+    else:
+        patience = min(timedelta(hours=policy.interval_hours) for policy in enabled) * MISSED_RUNS
+        is_old = now - found.last_point.ended_at > patience
+        reason = Reason.OUTDATED if is_old else None
+    return Covered(found, names, reason)
+
+
+async def report(deps: "Deps", scope: Scope, customer_id: str) -> Coverage:
+    """Everything of the customer in numbers."""
+    total = Coverage()
+    users: defaultdict[str, list[bool]] = defaultdict(list)
+    for one in await _covered(deps, scope, customer_id):
+        total.objects += 1
+        total.protected += one.reason is None
+        if one.reason is not None:
+            total.reasons[one.reason] += 1
+        if one.found.licensed and one.reason is not Reason.SERVICE_NOT_CHOSEN:
+            users[one.found.owner_id].append(one.reason is None)
+    total.licensed_users = len(users)
+    total.protected_users = sum(all(each) for each in users.values())
+    return total
+
+
+async def list_covered(
+    deps: "Deps",
+    scope: Scope,
+    customer_id: str,
+    *,
+    protected: bool | None,
+    after: str,
+    limit: int,
+) -> tuple[list[Covered], str | None]:
+    """A page of objects, all or those that are (not) protected, and where the next starts."""
+    page: list[Covered] = []
+    for one in await _covered(deps, scope, customer_id, after):
+        if protected is not None and protected != (one.reason is None):
+            continue
+        if len(page) == limit:
+            return page, repository.object_key(page[-1].found)
+        page.append(one)
+    return page, None
+
+
+async def _covered(deps: "Deps", scope: Scope, customer_id: str, after: str = "") -> list[Covered]:
+    customer = await customers.get(deps.tables, scope, customer_id)
+    policies = await repository.list_policies(deps.tables, scope, customer_id=customer_id)
+    found = await repository.list_objects(deps.tables, scope, customer_id, after=after)
+    services, now = [str(service) for service in customer.services], deps.clock.now()
+    return [cover(one, policies, services, now) for one in found if one.state != "removed"]
+
+
+def _uncovered(found: ProtectedObject, policies: list[Policy], bought: set[str]) -> Reason:
+    if SERVICE_OF[found.workload] not in bought:
+        return Reason.SERVICE_NOT_CHOSEN
+    if found.state == "user_deleted":
+        return Reason.USER_DELETED
+    of_service = [one for one in policies if SERVICE_OF[found.workload] in one.services]
+    if any(found.object_id in policy.exclude for policy in of_service):
+        return Reason.EXCLUDED
+    whole = [one for one in of_service if one.backup_type is BackupType.ENTIRE_ORGANIZATION]
+    return Reason.NOT_LICENSED if whole and not found.licensed else Reason.NO_POLICY

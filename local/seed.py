@@ -15,7 +15,7 @@ ADMIN = "admin@partner.example"
 
 async def seed(tenant_id: str, client_id: str) -> None:
     """Run the app's own preparation, and register the partner with its daemon. May be repeated."""
-    from shared.access.model import Admin
+    from shared.access.model import Admin, Client
     from shared.access.service import register_partner
     from shared.bootstrap import Deps, prepare
 
@@ -23,7 +23,8 @@ async def seed(tenant_id: str, client_id: str) -> None:
     try:
         await prepare(given)
         first = Admin(ADMIN, "Ada", "Admin")
-        await register_partner(given, tenant_id, PARTNER_NAME, [client_id], [first])
+        daemon = Client(client_id, is_operator=True)  # on one machine also the operator's
+        await register_partner(given, tenant_id, PARTNER_NAME, [daemon], [first])
     finally:
         await given.close()
 

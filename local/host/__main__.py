@@ -61,7 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ready-file", type=Path, help="write that line to a file")
     parser.add_argument("--enable-auth", action="store_true", help="check function keys")
     parser.add_argument("--time-zone", help="zone of timers (IANA name); the platform's is UTC")
-    parser.add_argument("--hub", default="memory", help="memory, or sqlite:FILE (survives)")
+    parser.add_argument(
+        "--hub", default="memory", help="memory, sqlite:FILE (survives) or grpc:HOST:PORT"
+    )
     parser.add_argument("--workers", type=int, default=1, help="processes for durable functions")
     parser.add_argument("--chaos", help="for tests: seed=1,activity-twice=0.1,replay-twice,…")
     parser.add_argument("--grace", type=float, default=10.0, help="seconds to end running work")

@@ -150,6 +150,7 @@ class Host:
             self.functions,
             self.worker,
             self.counters,
+            hub_name=self.settings.hub_name,
             max_activities=self.settings.max_activities,
             max_orchestrators=self.settings.max_orchestrators,
             replays_twice=self._replays_twice,

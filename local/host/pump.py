@@ -4,6 +4,7 @@ import asyncio
 import base64
 import itertools
 import logging
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -42,10 +43,13 @@ class Pump:
         *,
         max_activities: int,
         max_orchestrators: int,
+        hub_name: str = "",
         replays_twice: bool = False,
     ) -> None:
         self._address, self._worker, self._counters = address, worker, counters
         self._replays_twice = replays_twice
+        # A scheduler serves many hubs and asks for the name; a hub of our own does not look.
+        self._metadata = (("taskhub", hub_name), ("workerid", f"local-{os.getpid()}"))
         self._orchestrators = _by_durable_name(functions, "orchestrationTrigger")
         self._activities = _by_durable_name(functions, "activityTrigger")
         self._turn_places = asyncio.Semaphore(max_orchestrators)
@@ -90,7 +94,7 @@ class Pump:
         )
         while True:
             try:
-                async for item in self._hub.GetWorkItems(request):
+                async for item in self._hub.GetWorkItems(request, metadata=self._metadata):
                     failures = 0
                     self._take(item)
             except grpc.aio.AioRpcError as fault:
@@ -187,7 +191,7 @@ class Pump:
         pause = 0.1
         while True:
             try:
-                await call(response)
+                await call(response, metadata=self._metadata)
             except grpc.aio.AioRpcError as fault:
                 if loop.time() > end or fault.code() != grpc.StatusCode.UNAVAILABLE:
                     raise

@@ -54,6 +54,7 @@ async def _work(options: argparse.Namespace) -> int:
         functions,
         worker,
         counters,
+        hub_name=settings.hub_name,
         max_activities=settings.max_activities,
         max_orchestrators=settings.max_orchestrators,
         replays_twice=options.replay_twice,

@@ -1,15 +1,29 @@
-"""Which task hub: `memory`, or `sqlite:FILE` that survives the host."""
+"""Which task hub: `memory`, `sqlite:FILE` that survives the host, or `grpc:HOST:PORT` elsewhere."""
 
 from pathlib import Path
 
 from local.host.taskhub import TaskHub
 from local.host.taskhub.sqlite.chaos import BadSwitch, Switches, parse
 
-SQLITE = "sqlite:"
+SQLITE, ELSEWHERE = "sqlite:", "grpc:"
 
 
 class BadHub(ValueError):
     """The hub's name cannot be used."""
+
+
+class ExternalHub:
+    """A TaskHub that somebody else runs: the Durable Task Scheduler's emulator, or another host."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    def start(self) -> str:
+        """Its address; whether it answers is seen by the first call."""
+        return self._address
+
+    def stop(self) -> None:
+        """It is not ours to stop."""
 
 
 def make_hub(name: str, version: str | None, chaos: str | None) -> tuple[TaskHub | None, Switches]:
@@ -24,8 +38,10 @@ def make_hub(name: str, version: str | None, chaos: str | None) -> tuple[TaskHub
         if chaos:
             raise BadSwitch("chaos needs a hub that survives it: --hub sqlite:FILE")
         return None, switches
+    if name.startswith(ELSEWHERE) and name.rpartition(":")[2].isdecimal():
+        return ExternalHub(name.removeprefix(ELSEWHERE)), switches
     if not name.startswith(SQLITE) or name == SQLITE:
-        raise BadHub(f"there is no task hub '{name}': memory, or sqlite:FILE")
+        raise BadHub(f"there is no task hub '{name}': memory, sqlite:FILE or grpc:HOST:PORT")
     from local.host.taskhub.process import HubProcess
 
     hub = HubProcess(Path(name.removeprefix(SQLITE)).absolute(), version, chaos)

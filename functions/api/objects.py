@@ -14,6 +14,8 @@ from shared.protection import browsing, queries
 
 router = APIRouter(tags=["objects"])
 Reader = Annotated[Caller, Depends(requires("objects.read", own="self.restore"))]
+# Reading what somebody wrote is no less than restoring it: monitoring alone must not do.
+ContentReader = Annotated[Caller, Depends(requires("restores.start", own="self.restore"))]
 Number = Annotated[int, Path(ge=1, le=9_999_999_999)]
 ItemKey = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
 SNAPSHOT = "/objects/{object_id}/snapshots/{n}"
@@ -105,7 +107,9 @@ async def get_item(object_id: str, n: Number, item_key: ItemKey, caller: Reader)
     response_class=Response,
     responses={200: {"content": {"application/octet-stream": {}, "message/rfc822": {}}}},
 )
-async def get_content(object_id: str, n: Number, item_key: ItemKey, caller: Reader) -> Response:
+async def get_content(
+    object_id: str, n: Number, item_key: ItemKey, caller: ContentReader
+) -> Response:
     """The stored bytes, verified; 413 CONTENT_TOO_LARGE over 32 MiB: restore it instead."""
     opened = await browsing.open_point(deps(), caller.scope, object_id, n)
     row = await browsing.find_row(opened, item_key)

@@ -1,6 +1,6 @@
 """A task hub that survives: durabletask's gRPC service over one SQLite file.
 
-    service    the protocol: checks, calls, answers
+    service, work_service  the protocol: checks, calls, answers
     delivery   what is handed to which worker, and handed out again when it is lost
     store      one thread, one connection, many callers' work in one transaction
     turns, instances, activities, messages, queries, purging, rewinding

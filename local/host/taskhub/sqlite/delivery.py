@@ -19,6 +19,7 @@ from local.host.taskhub.sqlite.effects import (
     TurnOver,
     Wake,
 )
+from local.host.taskhub.sqlite.handing import hand_out
 from local.host.taskhub.sqlite.pending import Activity, Live, Turn, back_off, gather_seconds
 from local.host.taskhub.sqlite.store import Store, Unavailable
 from local.host.taskhub.sqlite.streams import (
@@ -243,49 +244,22 @@ class Delivery:
     # --- handing out
 
     def _dispatch(self) -> None:
-        self._hand_out(
+        hand_out(
             self._ready_turns,
+            self._streams,
             lambda s: s.free_turns,
             lambda s, live: fits(s.turn_names, live.name, live.version),
             self._give_turn,
+            self._chaos,
         )
-        self._hand_out(
+        hand_out(
             self._ready_activities,
+            self._streams,
             lambda s: s.free_activities,
             lambda s, item: fits(s.activity_names, item.name, item.version),
             self._give_activity,
+            self._chaos,
         )
-
-    def _hand_out(
-        self,
-        ready: deque[Any],
-        free: Callable[[Stream], int],
-        takes: Callable[[Stream, Any], bool],
-        give: Callable[[Stream, Any], None],
-    ) -> None:
-        while ready:
-            open_streams = sorted((s for s in self._streams if free(s) > 0), key=free, reverse=True)
-            for stream in open_streams:
-                if (item := self._next(ready, stream, takes)) is not None:
-                    item.is_ready = False
-                    give(stream, item)
-                    break
-            else:
-                return
-
-    def _next(
-        self, ready: deque[Any], stream: Stream, takes: Callable[[Stream, Any], bool]
-    ) -> Any | None:
-        if self._chaos is not None and ready:
-            ready.rotate(-self._chaos.pick(len(ready)))
-        for _ in range(len(ready)):
-            item = ready.popleft()
-            if not item.is_ready:
-                continue
-            if takes(stream, item):
-                return item
-            ready.append(item)
-        return None
 
     def _give_turn(self, stream: Stream, live: Live) -> None:
         now = asyncio.get_running_loop().time()

@@ -5,7 +5,7 @@
 import functools
 import logging
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, NoReturn
 
 import grpc
@@ -15,7 +15,6 @@ from durabletask.internal import orchestrator_service_pb2_grpc as rpc
 from google.protobuf import empty_pb2
 
 from local.host.taskhub.sqlite import (
-    activities,
     events,
     history,
     instances,
@@ -24,12 +23,9 @@ from local.host.taskhub.sqlite import (
     purging,
     queries,
     rewinding,
-    turns,
 )
-from local.host.taskhub.sqlite.delivery import Delivery
-from local.host.taskhub.sqlite.pending import Turn
-from local.host.taskhub.sqlite.store import Store, Transaction, Unavailable
-from local.host.taskhub.sqlite.streams import Stream
+from local.host.taskhub.sqlite.store import Transaction
+from local.host.taskhub.sqlite.work_service import WorkService, answering
 
 logger = logging.getLogger(__name__)
 
@@ -37,32 +33,9 @@ NAME = "TaskHubSidecarService"
 HISTORY_CHUNK = 500
 EVENT_NAME_BYTES = 1_000
 
-Call = Callable[..., Awaitable[Any]]
 
-
-def answering(call: Call) -> Call:
-    """Turn what the work raises into the gRPC status that a client understands."""
-
-    @functools.wraps(call)
-    async def answer(self: Any, request: Any, context: Any) -> Any:
-        try:
-            return await call(self, request, context)
-        except limits.Refused as refused:
-            await context.abort(refused.code, refused.message)
-        except Unavailable as fault:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, str(fault))
-
-    return answer
-
-
-class Service(rpc.TaskHubSidecarServiceServicer):  # type: ignore[misc]
-    """One task hub. `hub` gives the store and the delivery of the moment."""
-
-    def __init__(self, store: Callable[[], Store], delivery: Delivery) -> None:
-        self._store, self._delivery = store, delivery
-
-    async def _do[T](self, work: Callable[[Transaction], T]) -> T:
-        return await self._store().call(work)
+class Service(WorkService):
+    """The whole protocol: clients here, workers in the part it is built on."""
 
     def add_to(self, server: Any) -> None:
         """Serve on a gRPC server. Work items are bytes already: they go out as they are."""
@@ -238,78 +211,6 @@ class Service(rpc.TaskHubSidecarServiceServicer):  # type: ignore[misc]
     async def DeleteTaskHub(self, request: Any, context: Any) -> Any:
         """Refused: the file is removed by its owner."""
         await _not_done(context, "deleting the hub")
-
-    # --- workers
-
-    async def GetWorkItems(self, request: Any, context: Any) -> AsyncIterator[bytes]:
-        """Work items until the worker goes away; what it then still holds is handed out again."""
-        stream = Stream.of(request)
-        self._delivery.attach(stream)
-        try:
-            while (item := await stream.queue.get()) is not None:
-                yield item
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "the stream was cut")
-        finally:
-            self._delivery.detach(stream)
-
-    @answering
-    async def CompleteOrchestratorTask(self, request: Any, context: Any) -> Any:
-        """Commit a turn; an answer to a turn that no longer counts changes nothing."""
-        if request.isPartial:
-            raise limits.Refused(limits.UNIMPLEMENTED, "partial answers to a turn are not taken")
-        turn = self._delivery.turn(request.completionToken)
-        if turn is None or turn.begun is None or turn.is_committing:
-            return pb.CompleteTaskResponse()
-        turn.is_committing = True
-        try:
-            await self._commit(turn, request)
-        finally:
-            turn.is_committing = False
-            if turn.stream is None:
-                self._delivery.lose_turn(turn)  # nothing if it was committed
-        return pb.CompleteTaskResponse()
-
-    async def _commit(self, turn: Turn, response: Any) -> None:
-        begun = turn.begun
-        assert begun is not None
-        try:
-            await self._do(lambda tx: turns.complete(tx, begun, response))
-        except Unavailable:
-            raise
-        except Exception as fault:
-            # Nothing of the turn was kept. The instance ends, visibly: it would fail again.
-            logger.exception("a turn of %s cannot be committed", turn.live.id)
-            failed = pb.OrchestratorResponse(instanceId=response.instanceId)
-            action = failed.actions.add(id=-1).completeOrchestration
-            action.orchestrationStatus = pb.ORCHESTRATION_STATUS_FAILED
-            action.failureDetails.CopyFrom(events.failure(type(fault).__name__, str(fault)))
-            await self._do(lambda tx: turns.complete(tx, begun, failed))
-
-    @answering
-    async def CompleteActivityTask(self, request: Any, context: Any) -> Any:
-        """Take an activity's result."""
-        token = request.completionToken
-        if token.isdecimal():
-            await self._do(lambda tx: activities.complete(tx, int(token), request))
-        return pb.CompleteTaskResponse()
-
-    async def AbandonTaskOrchestratorWorkItem(
-        self,
-        request: Any,
-        context: Any,
-    ) -> Any:
-        """A worker gives a turn back."""
-        turn = self._delivery.turn(request.completionToken)
-        if turn is not None and not turn.is_committing:
-            self._delivery.lose_turn(turn)
-        return pb.AbandonOrchestrationTaskResponse()
-
-    async def AbandonTaskActivityWorkItem(self, request: Any, context: Any) -> Any:
-        """A worker gives an activity back."""
-        item = self._delivery.activity(request.completionToken)
-        if item is not None and item.stream is not None:
-            self._delivery.lose_activity(item)
-        return pb.AbandonActivityTaskResponse()
 
     # --- entities: the app has none (docs/durable-rules.md)
 

@@ -16,8 +16,8 @@ setup: ## Environment, packages and Azurite; quick when nothing changed
 demo: setup ## From nothing to a restored mailbox, in front of you
 	@$(PY) -m local.demo $(ARGS)
 
-run: setup ## Everything on this machine until Ctrl-C
-	@$(PY) -m local.run $(ARGS)
+run: setup ## Everything on this machine until Ctrl-C; WORKERS=2 starts that many
+	@$(PY) -m local.run $(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
 
 test: setup ## All tests but the slow ones
 	@$(PY) -m pytest -m "not scale" $(ARGS)

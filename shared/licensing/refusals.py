@@ -279,3 +279,9 @@ class MassChange(Refusal):
     """Automation would move too much at once: a person has to agree."""
 
     code, status, title = "MASS_CHANGE_STOPPED", 409, "Too much would change at once"
+
+
+class TenantNotRead(Refusal):
+    """The tenant's licences could not be read, so nothing follows them."""
+
+    code, status, title = "TENANT_NOT_READ", 409, "The tenant could not be read"

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from shared.catalogue.model import Basis
 from shared.licensing.book import Book, Decision
 from shared.licensing.model import CustomerFacts, Expiration, LicenceType, Mode, Standing, sub_key
 from shared.licensing.repository import Decide
 from shared.licensing.rules import (
     add_ons,
+    adjusting,
     assigning,
     disconnecting,
     expiration,
@@ -186,6 +188,35 @@ def note_consumption(at: Place, consumed: int) -> Wish:
         return quantities.note_consumption(book, at.key, consumed)
 
     return _wish("noteConsumption", at.facts, decide, at.key, consumed)
+
+
+def note_protected(at: Place, protected: int) -> Wish:
+    """How many are backed up (LIC-53)."""
+
+    def decide(book: Book) -> Decision:
+        return quantities.note_protected(book, at.key, protected)
+
+    return _wish("noteProtected", at.facts, decide, at.key, protected)
+
+
+def end_early(at: Place, reason: str) -> Wish:
+    """The operator ends it inside its commitment (AMB-03)."""
+
+    def decide(book: Book) -> Decision:
+        return expiration.end_early(book, at.facts, at.key, reason)
+
+    return _wish("endEarly", at.facts, decide, at.key, reason)
+
+
+def follow_tenant(
+    facts: CustomerFacts, standing: Standing, counted: Mapping[Basis, int] | None
+) -> Wish:
+    """Automatic subscriptions of a customer follow its tenant now (LIC-43 to 45)."""
+
+    def decide(book: Book) -> Decision:
+        return adjusting.follow(book, facts, standing, counted)
+
+    return _wish("adjust", facts, decide)
 
 
 def purchase(order: purchases.Purchase) -> Wish:

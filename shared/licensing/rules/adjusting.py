@@ -1,14 +1,15 @@
 """Subscriptions that follow the tenant's licences; the brake on too much of it (LIC-43 to 45)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from shared.catalogue import rules as catalogue_rules
+from shared.catalogue.model import Basis
 from shared.licensing.book import Book, Decision, Draft, from_pool
-from shared.licensing.model import Mode, Pool, State, Subscription
-from shared.licensing.refusals import MassChange
-from shared.licensing.rules import dates
+from shared.licensing.model import CustomerFacts, Mode, Pool, Standing, State, Subscription
+from shared.licensing.refusals import MassChange, TenantNotRead
+from shared.licensing.rules import dates, gates
 from shared.licensing.rules.quantities import take_back
 
 MASS_CHANGE_SHARE = 0.10
@@ -53,6 +54,26 @@ def adjust(book: Book, needs: Iterable[Need]) -> Decision:
         sub = draft.book.subs.get(need.key)
         if sub is not None:
             _adjust_one(draft, sub, need)
+    return draft.decision()
+
+
+def follow(
+    book: Book,
+    facts: CustomerFacts,
+    standing: Standing,
+    counted: Mapping[Basis, int] | None,
+) -> Decision:
+    """The same for one customer, because somebody asks; `TenantNotRead` (409) without a reading.
+
+    A person has asked, so there is no brake; the locks of decreases hold all the same.
+    """
+    draft = gates.opened(book, facts, standing)
+    if counted is None:
+        raise TenantNotRead("The tenant's licences could not be read now.", rule="beyond 8")
+    for sub in draft.book.of_customer(facts.customer_id):
+        basis = draft.book.catalogue.service_by_code[sub.service].licence_basis
+        if basis is not None:
+            _adjust_one(draft, sub, Need(sub.key, counted.get(basis)))
     return draft.decision()
 
 

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from shared.licensing.book import Book, Decision
+from shared.licensing.book import LIVE, Book, Decision
 from shared.licensing.model import CustomerFacts, Expiration, Pool, Standing, Subscription
 from shared.licensing.refusals import (
     ExpiryAfterPool,
@@ -10,6 +10,7 @@ from shared.licensing.refusals import (
     InvalidRequest,
     MinimumTerm,
     MinimumTermDate,
+    SubscriptionEnded,
 )
 from shared.licensing.rules import dates, gates
 
@@ -127,3 +128,13 @@ def expire(book: Book, facts: CustomerFacts, standing: Standing, key: str) -> De
         gates.expire(draft, sub, rules=("AMB-03",))
         return draft.decision()
     return set_expiration(book, facts, standing, key, mode=Expiration.EXPIRE_NOW)
+
+
+def end_early(book: Book, facts: CustomerFacts, key: str, reason: str) -> Decision:
+    """The operator ends it inside its commitment; the ledger keeps the reason (AMB-03)."""
+    draft = gates.opened(book, facts, Standing())
+    sub = draft.book.sub(key)
+    if sub.state not in LIVE:
+        raise SubscriptionEnded("It has expired already.", rule="AMB-03")
+    gates.expire(draft, sub, rules=("AMB-03", "LIC-40"), note=reason)
+    return draft.decision()

@@ -49,7 +49,12 @@ def changeable(draft: Draft, key: str) -> Subscription:
 
 
 def expire(
-    draft: Draft, sub: Subscription, *, rules: tuple[str, ...], kind: str = "Expired"
+    draft: Draft,
+    sub: Subscription,
+    *,
+    rules: tuple[str, ...],
+    kind: str = "Expired",
+    note: str = "",
 ) -> None:
     """End it: seats return, what Fly consumed does not (LIC-38, LIC-40, AMB-11).
 
@@ -79,7 +84,7 @@ def expire(
             if by_date and last
             else None
         ),
-        note="a trial" if sub.type is SubscriptionType.TRIAL else "",
+        note=note or ("a trial" if sub.type is SubscriptionType.TRIAL else ""),
     )
 
 

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
 
-from shared.catalogue.model import Channel
+from shared.catalogue.model import Channel, PaymentModel
 from shared.licensing.book import Book, Decision, Draft
 from shared.licensing.ledger import Move
 from shared.licensing.model import Order, PaymentOption, Pool, pool_key
 from shared.licensing.refusals import (
     InvalidRequest,
     MinimumTerm,
+    MinimumTermDate,
     PoolNotActive,
     PoolUnknown,
     PrepaidNotReducible,
@@ -135,12 +136,10 @@ def _renew(draft: Draft, pool: Pool, order: OrderChange, held: Order) -> None:
 
 def _cancel(draft: Draft, pool: Pool, order: OrderChange, held: Order) -> None:
     """The order ends on D; every expiry that depends on it is at most D (LIC-47, AMB-39)."""
-    last = order.end or draft.day
-    earliest = dates.lock_ends(pool.start)
-    if order.by_partner and draft.day < earliest:
-        raise MinimumTerm(
-            f"A pool runs at least to {earliest}.", rule="LIC-06", first_allowed=earliest
-        )
+    if order.by_partner:
+        last = _last_day_for_partner(pool, held, order.end, draft.day)
+    else:
+        last = order.end or draft.day
     if held.cancelled and last >= held.end:
         return
     last = min(last, held.end)
@@ -158,6 +157,37 @@ def _cancel(draft: Draft, pool: Pool, order: OrderChange, held: Order) -> None:
     draft.notice("orderCancelled", pool=pool.pool_id, order=order.order_id, end=last)
     if values["end"] >= draft.day and last < draft.day:
         drop_order(draft, draft.book.pool(pool.pool_id), order.order_id, ("LIC-47",))
+
+
+def _last_day_for_partner(pool: Pool, held: Order, wanted: date | None, day: date) -> date:
+    """The last day of an order that the partner itself cancels (LIC-06, LIC-25 to 27).
+
+    A prepaid order ends with its term and no sooner. Pay-as-you-go ends on the day, but while
+    customers hold seats only after what anybody may have been given today has had its minimum.
+    """
+    earliest = dates.lock_ends(pool.start)
+    if day < earliest:
+        raise MinimumTerm(
+            f"A pool runs at least to {earliest}.", rule="LIC-06", first_allowed=earliest
+        )
+    if pool.payment_model is PaymentModel.PREPAID:
+        if wanted is not None and wanted < held.end:
+            raise PrepaidNotReducible(
+                f"It is paid until {held.end}.",
+                rule="LIC-26",
+                pointer="/end",
+                first_allowed=held.end,
+            )
+        return held.end
+    soonest = min(held.end, dates.lock_ends(day) - dates.ONE_DAY) if pool.assigned else day
+    if wanted is not None and wanted < soonest:
+        raise MinimumTermDate(
+            f"Customers hold seats of it: {soonest} is the earliest.",
+            rule="LIC-07",
+            pointer="/end",
+            first_allowed=soonest,
+        )
+    return wanted or soonest
 
 
 def _suspend(draft: Draft, pool: Pool, order: OrderChange, held: Order) -> None:

@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 
 from shared.catalogue import rules as catalogue_rules
-from shared.licensing.book import Book, Decision, Draft, from_pool, to_pool
+from shared.licensing.book import LIVE, Book, Decision, Draft, from_pool, to_pool
 from shared.licensing.ledger import Move
 from shared.licensing.model import CustomerFacts, Mode, Standing, State, Subscription
 from shared.licensing.refusals import (
@@ -89,6 +89,18 @@ def change_settings(
         values["contract_end"] = contract_end
     if any(getattr(sub, name) != value for name, value in values.items()):
         draft.record("SettingsChanged", key, rules=("SVC-24", "4.2"), sets={key: values})
+    return draft.decision()
+
+
+def note_protected(book: Book, key: str, protected: int) -> Decision:
+    """How many are backed up, or how much (LIC-53, SVC-35); each change is a point of history."""
+    draft = Draft(book)
+    sub = book.sub(key)
+    if protected < 0:
+        error = {"pointer": "/protected", "detail": "At least 0."}
+        raise InvalidRequest([error], rule="LIC-53")
+    if sub.state in LIVE and protected != sub.protected:
+        draft.record("ProtectedNoted", key, rules=("LIC-53",), sets={key: {"protected": protected}})
     return draft.decision()
 
 

@@ -106,6 +106,8 @@ class Transfer(_Entity):
     quantity: int
     direction: Literal["out", "back"]
     since: date
+    actor: str = ""
+    """Who asked: a run that was cut off is ended in the same name."""
 
 
 class Pool(_Entity):

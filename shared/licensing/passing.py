@@ -1,11 +1,13 @@
 """Seats between a reseller's partition and a partner's; orders that reach into both (RES-04 to 09).
 
 A saga in the order "out first, then in": at every instant the seats that left the reseller are at
-least those that arrived. Each step has a command id made from the transfer's, so a run that was
-cut off is repeated with the same id and ends where it should.
+least those that arrived. Each step has a command id made from the transfer's, and whether seats
+arrive is decided once, in the partner's ledger. So a run that was cut off is repeated with the same
+id, by its caller or by the clock, and ends where it should; two that run at once end as one.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from shared.access.model import Scope
 from shared.kit.errors import HoldfastError
@@ -18,30 +20,46 @@ from shared.licensing.rules.tier2 import Passing
 from shared.licensing.service import perform
 from shared.licensing.wishes import change_order
 
+# What was begun was allowed when it was begun: it is ended under any standing.
+_ALLOWED = Standing(tier2_enabled=True, is_reseller=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A transfer that was cut off, and who had asked for it."""
+
+    direction: Literal["out", "back"]
+    passing: Passing
+    actor: str
+
 
 async def pass_on(
     ledgers: Ledgers, scope: Scope, command: Command, standing: Standing, passing: Passing
 ) -> Outcome:
-    """Give seats of a pool to a partner; when they cannot arrive they come back (RES-04)."""
+    """Give seats of a pool to a partner; when they do not arrive they come back (RES-04).
+
+    Refusals of the rules; with any other error nothing is known but that `finish_all` ends it.
+    """
     left = await ledgers.run(
         scope,
         _step(command, "out", passing),
-        lambda book: tier2.begin_out(book, standing, passing),
+        lambda book: tier2.begin_out(book, standing, passing, command.actor),
     )
     pool = left.book.pool(passing.pool_id)
     if left.replayed and passing.transfer_id not in pool.transfers:
         return await _ended_before(ledgers, scope, command, passing)
-    try:
-        await ledgers.run(
-            Scope(passing.partner_id),
-            _step(command, "in", passing),
-            lambda book: tier2.receive(book, pool, scope.partner_id, passing.quantity),
-        )
-    except HoldfastError as refusal:
-        if refusal.status < 500:
-            await _finish(ledgers, scope, command, passing, arrived=False)
-        raise
-    return await _finish(ledgers, scope, command, passing, arrived=True)
+    told = await ledgers.run(
+        Scope(passing.partner_id),
+        _step(command, "in", passing),
+        lambda book: tier2.receive(book, pool, scope.partner_id, passing.quantity),
+    )
+    done = await _finish(ledgers, scope, command, passing, arrived=_arrived(told))
+    if not _arrived(told):
+        raise tier2.ended_meanwhile()
+    now = done.book.pool(passing.pool_id)
+    if now.end != pool.end:  # an order has moved it while the seats were under way
+        await _follow(ledgers, replace(command, id=f"{passing.transfer_id}~after"), now)
+    return done
 
 
 async def take_back(
@@ -51,35 +69,52 @@ async def take_back(
     asked = await ledgers.run(
         scope,
         _step(command, "ask", passing),
-        lambda book: tier2.begin_back(book, standing, passing),
+        lambda book: tier2.begin_back(book, standing, passing, command.actor),
     )
     if asked.replayed and passing.transfer_id not in asked.book.pool(passing.pool_id).transfers:
         return await _ended_before(ledgers, scope, command, passing)
     child = asked.book.pool(passing.pool_id).children[passing.partner_id]
-    try:
-        await ledgers.run(
-            Scope(passing.partner_id),
-            _step(command, "back", passing),
-            lambda book: tier2.give_back(book, child, passing.quantity),
-        )
-    except HoldfastError as refusal:
-        if refusal.status < 500:
-            await _finish(ledgers, scope, command, passing, arrived=False)
-        raise
-    return await _finish(ledgers, scope, command, passing, arrived=True)
+    told = await ledgers.run(
+        Scope(passing.partner_id),
+        _step(command, "back", passing),
+        lambda book: tier2.give_back(book, child, passing.quantity),
+    )
+    done = await _finish(ledgers, scope, command, passing, arrived=_arrived(told))
+    if not _arrived(told):
+        below = told.book.pools.get(child)
+        raise tier2.in_use(below.available if below else 0)
+    return done
 
 
-async def unfinished(ledgers: Ledgers, scope: Scope) -> list[tuple[str, Passing]]:
-    """Transfers that were cut off: repeat `pass_on` ("out") or `take_back` ("back") with them."""
+async def unfinished(ledgers: Ledgers, scope: Scope) -> list[Unfinished]:
+    """Transfers of a reseller that were cut off, or are under way at this moment."""
     book = (await ledgers.load(scope)).book
     return [
-        (
+        Unfinished(
             transfer.direction,
             Passing(transfer_id, pool.pool_id, transfer.partner_id, transfer.quantity),
+            transfer.actor,
         )
         for pool in book.pools.values()
         for transfer_id, transfer in sorted(pool.transfers.items())
     ]
+
+
+async def finish_all(ledgers: Ledgers, scope: Scope) -> int:
+    """Carry on what was cut off, and let partners' pools end where the reseller's do; how many.
+
+    For the clock: beside a run that is still under way it does no harm.
+    """
+    done = 0
+    for each in await unfinished(ledgers, scope):
+        verb = pass_on if each.direction == "out" else take_back
+        try:
+            await verb(ledgers, scope, Command(each.actor), _ALLOWED, each.passing)
+        except HoldfastError as refusal:
+            if refusal.status >= 500:
+                raise
+        done += 1
+    return done + await _heal_ends(ledgers, scope)
 
 
 async def apply_order(
@@ -97,13 +132,23 @@ async def apply_order(
         return await perform(ledgers, scope, command, wish)
     after = wish.decide(snapshot.book).after.pools[before.pool_id]
     if after.end < before.end:
-        await _follow(ledgers, command, after)
+        await _follow(ledgers, replace(command, id=f"{command.id}~before"), after)
     outcome = await perform(ledgers, scope, command, wish)
     await _follow(ledgers, command, outcome.book.pool(before.pool_id))
     return outcome
 
 
-async def _follow(ledgers: Ledgers, command: Command, parent: Pool) -> None:
+async def _heal_ends(ledgers: Ledgers, scope: Scope) -> int:
+    """Partners' pools that stand elsewhere than the reseller's: an order's run was cut off."""
+    healed = 0
+    for parent in (await ledgers.load(scope)).book.pools.values():
+        if parent.children and parent.recorded_phase != "Ended":
+            healed += await _follow(ledgers, Command("timer"), parent)
+    return healed
+
+
+async def _follow(ledgers: Ledgers, command: Command, parent: Pool) -> int:
+    followed = 0
     for partner_id, child in sorted(parent.children.items()):
 
         def decide(book: Book, child: str = child) -> Decision:
@@ -114,7 +159,8 @@ async def _follow(ledgers: Ledgers, command: Command, parent: Pool) -> None:
             id=f"{command.id}~follow~{parent.end}",
             request=f"follow {parent.pool_id} {parent.end}",
         )
-        await ledgers.run(Scope(partner_id), own, decide)
+        followed += len((await ledgers.run(Scope(partner_id), own, decide)).events)
+    return followed
 
 
 async def _ended_before(
@@ -134,6 +180,10 @@ async def _finish(
         _step(command, "done" if arrived else "undone", passing),
         lambda book: tier2.finish(book, passing.pool_id, passing.transfer_id, arrived=arrived),
     )
+
+
+def _arrived(told: Outcome) -> bool:
+    return any(event.kind in tier2.ARRIVED for event in told.events)
 
 
 def _step(command: Command, step: str, passing: Passing) -> Command:

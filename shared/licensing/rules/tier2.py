@@ -2,6 +2,8 @@
 
 Two partitions, so two decisions: what leaves one is decided before what enters the other, and a
 `Transfer` stays on the reseller's pool until both are done. There is never more out than in.
+Whether seats arrive or leave below is decided in the partner's own ledger, once: a refusal is an
+event there, so whoever carries a transfer on, and however often, meets the same answer.
 """
 
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from shared.licensing.refusals import (
     ActionForbidden,
     InvalidRequest,
     PoolExhausted,
+    PoolNotActive,
     Tier2NotEnabled,
 )
 from shared.licensing.rules import dates, gates, pools
@@ -36,16 +39,25 @@ def child_id(pool_id: str) -> str:
     return f"{pool_id}-t2"
 
 
+ARRIVED = frozenset({"Received", "GivenBack"})
+"""Events that say that a transfer was done at the partner."""
+
+
 def check_reseller(standing: Standing) -> None:
-    """`Tier2NotEnabled` until the operator enables it; 403 for who is no reseller (RES-01, 06)."""
+    """`check_may_resell`, and nothing while licence management rests (LIC-55)."""
     gates.check_standing(standing)
+    check_may_resell(standing)
+
+
+def check_may_resell(standing: Standing) -> None:
+    """`Tier2NotEnabled` until the operator enables it; 403 for who is no reseller (RES-01, 06)."""
     if not standing.tier2_enabled:
         raise Tier2NotEnabled("Ask the operator to enable tier 2.", rule="RES-06")
     if not standing.is_reseller:
         raise ActionForbidden("Only a reseller passes pools on.", rule="RES-04")
 
 
-def begin_out(book: Book, standing: Standing, passing: Passing) -> Decision:
+def begin_out(book: Book, standing: Standing, passing: Passing, actor: str = "") -> Decision:
     """At the reseller: seats leave the pool for the partner (RES-04)."""
     check_reseller(standing)
     draft = Draft(book)
@@ -60,6 +72,7 @@ def begin_out(book: Book, standing: Standing, passing: Passing) -> Decision:
         quantity=passing.quantity,
         direction="out",
         since=book.day,
+        actor=actor,
     )
     _record_reseller(
         draft,
@@ -74,10 +87,16 @@ def begin_out(book: Book, standing: Standing, passing: Passing) -> Decision:
 
 
 def receive(book: Book, parent: Pool, parent_partner: str, quantity: int) -> Decision:
-    """At the partner: the pool appears or grows; it inherits everything (RES-05, RES-08)."""
+    """At the partner: the pool appears or grows; it inherits everything (RES-05, RES-08).
+
+    What comes after the reseller's pool has ended is not taken: a "ReceiptRefused".
+    """
     draft = Draft(book)
     pool_id = child_id(parent.pool_id)
     key = pool_key(pool_id)
+    if parent.end < book.day:
+        draft.record("ReceiptRefused", f"parent~{pool_id}", rules=("RES-08",))
+        return draft.decision()
     move = Move(source=f"parent~{pool_id}", target=key, quantity=quantity, pool=pool_id)
     begins = max(parent.start, book.day)
     if pool_id in book.pools:
@@ -112,7 +131,7 @@ def check_return(standing: Standing, passing: Passing) -> None:
     _check_quantity(passing.quantity)
 
 
-def begin_back(book: Book, standing: Standing, passing: Passing) -> Decision:
+def begin_back(book: Book, standing: Standing, passing: Passing, actor: str = "") -> Decision:
     """At the reseller: note that seats are wanted back; nothing moves yet."""
     check_return(standing, passing)
     draft = Draft(book)
@@ -124,6 +143,7 @@ def begin_back(book: Book, standing: Standing, passing: Passing) -> Decision:
         quantity=passing.quantity,
         direction="back",
         since=book.day,
+        actor=actor,
     )
     transfers = {**pool.transfers, passing.transfer_id: transfer}
     _record_reseller(draft, "ReturnAsked", pool, transfers=transfers, rules=("RES-09",))
@@ -131,21 +151,35 @@ def begin_back(book: Book, standing: Standing, passing: Passing) -> Decision:
 
 
 def give_back(book: Book, pool_id: str, quantity: int) -> Decision:
-    """At the partner: free seats leave; what customers hold stays (RES-09)."""
+    """At the partner: free seats leave; what customers hold stays (RES-09).
+
+    More than are free do not leave: a "ReturnRefused".
+    """
     draft = Draft(book)
-    pool = book.pool(pool_id)
-    if quantity > pool.available:
-        raise PoolExhausted(
-            f"{pool.available} are free, the others are in use.",
-            rule="RES-09",
-            pointer="/quantity",
-            available=max(0, pool.available),
-        )
+    pool = book.pools.get(pool_id)
+    if pool is None or quantity > pool.available:
+        draft.record("ReturnRefused", f"parent~{pool_id}", rules=("RES-09",))
+        return draft.decision()
     move = Move(
         source=pool_key(pool_id), target=f"parent~{pool_id}", quantity=quantity, pool=pool_id
     )
     draft.record("GivenBack", pool_key(pool_id), rules=("RES-09",), moves=[move])
     return draft.decision()
+
+
+def in_use(available: int) -> PoolExhausted:
+    """The refusal for who asked for more back than is free (RES-09)."""
+    return PoolExhausted(
+        f"{max(0, available)} are free, the others are in use.",
+        rule="RES-09",
+        pointer="/quantity",
+        available=max(0, available),
+    )
+
+
+def ended_meanwhile() -> PoolNotActive:
+    """The refusal for seats whose pool ended before they arrived (RES-08)."""
+    return PoolNotActive("The pool has ended; the seats stayed.", rule="RES-08")
 
 
 def finish(book: Book, pool_id: str, transfer_id: str, *, arrived: bool) -> Decision:
@@ -183,11 +217,6 @@ def follow_parent(book: Book, pool_id: str, parent_end: date) -> Decision:
     effective = dates.told_late(parent_end, pool.moved_on, book.day)
     draft.record("PoolFollowed", key, rules=("RES-08", "LIC-11"), sets=sets, effective=effective)
     return draft.decision()
-
-
-def cut_children(before: Pool, after: Pool, day: date) -> bool:
-    """Whether partners' pools must be cut before this one may be."""
-    return bool(before.children) and after.end < before.end and day <= before.end
 
 
 def _check_quantity(quantity: int) -> None:

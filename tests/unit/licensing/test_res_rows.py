@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shared.kit.errors import HoldfastError
-from shared.licensing import passing, reading
+from shared.licensing import passing, reading, wishes
 from shared.licensing.model import Standing
 from shared.licensing.repository import Command
 from shared.licensing.rules import billing
@@ -16,7 +16,7 @@ from shared.licensing.rules.tier2 import Passing
 from tests.unit.licensing.world import World, refused
 
 RESELLER = Standing(tier2_enabled=True, is_reseller=True)
-BOSS = Command("reseller")
+BOSS = Command("reseller", "boss")
 
 
 async def chain(world: World, quantity: int = 40) -> World:
@@ -159,7 +159,21 @@ async def test_a_transfer_that_is_cut_off_is_carried_on(
     await add_up(world, below)
 
 
-async def test_seats_that_cannot_arrive_come_home(world: World) -> None:
+async def test_seats_that_arrive_too_late_come_home(world: World) -> None:
+    """Cut off after they had left; the pool ends; the clock brings them home."""
+    below = await chain(world)
+    await cut_off(world, after=1)
+    world.day(date(2027, 1, 1))
+    assert (await world.pool("pool")).passed_on == 45
+    assert await passing.finish_all(world.ledgers, world.scope) == 1
+    assert (await world.pool("pool")).available == 60
+    await add_up(world, below)
+    with refused("FORBIDDEN"):
+        await give(world, 5, "t9")
+
+
+async def test_a_partition_out_of_reach_leaves_them_under_way_for_the_clock(world: World) -> None:
+    """Nothing is known of the other side, so nothing is undone."""
     below = await chain(world)
     batch: Callable[..., Any] = world.table.batch
 
@@ -175,10 +189,58 @@ async def test_seats_that_cannot_arrive_come_home(world: World) -> None:
     with pytest.raises(Closed):
         await give(world, 5, "t9")
     world.table.batch = batch  # type: ignore[method-assign]
-    assert (await world.pool("pool")).available == 60
+    assert (await world.pool("pool")).passed_on == 45
+    assert await passing.finish_all(world.ledgers, world.scope) == 1
+    assert (await below.pool("pool-t2")).total == 45
     await add_up(world, below)
-    with refused("FORBIDDEN"):
-        await give(world, 5, "t9")
+    assert await passing.finish_all(world.ledgers, world.scope) == 0
+
+
+async def test_a_return_refused_is_refused_for_whoever_carries_it_on(world: World) -> None:
+    """In use when asked, free a moment later: the clock does not find another answer."""
+    below = await chain(world)
+    await below.assign(30)
+    await cut_off(world, after=2, back=True, quantity=20)
+    world.day(date(2026, 2, 1))
+    await below.do(wishes.expire(below.place()))
+    assert await passing.finish_all(world.ledgers, world.scope) == 1
+    assert (await below.pool("pool-t2")).total == 40
+    await add_up(world, below)
+
+
+async def test_res_08_an_order_cut_off_on_its_way_is_followed_by_the_clock(world: World) -> None:
+    below = await chain(world)
+    change = OrderChange("o", "renew", end=date(2027, 12, 31))
+    with pytest.raises(ConnectionResetError):
+        await dying(world, 1, passing.apply_order(world.ledgers, world.scope, BOSS, change))
+    assert (await below.pool("pool-t2")).end == date(2026, 12, 31)
+    assert await passing.finish_all(world.ledgers, world.scope) == 1
+    assert (await below.pool("pool-t2")).end == date(2027, 12, 31)
+    await add_up(world, below)
+
+
+async def dying(world: World, after: int, work: Any) -> None:
+    """The process dies after so many commits of the work."""
+    batch: Callable[..., Any] = world.table.batch
+    written = 0
+
+    async def counted(changes: Any) -> None:
+        nonlocal written
+        await batch(changes)
+        written += 1
+        if written == after:
+            raise ConnectionResetError
+
+    world.table.batch = counted  # type: ignore[method-assign]
+    try:
+        await work
+    finally:
+        world.table.batch = batch  # type: ignore[method-assign]
+
+
+async def cut_off(world: World, *, after: int, back: bool = False, quantity: int = 5) -> None:
+    with pytest.raises(ConnectionResetError):
+        await dying(world, after, give(world, quantity, "t9", back=back))
 
 
 async def test_what_was_received_is_not_passed_on(world: World) -> None:

@@ -11,8 +11,6 @@ import math
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from azure.core.exceptions import AzureError
-
 from shared.kit.clock import Clock
 from shared.kit.tables import LostRace, Row, RowExists, Table
 
@@ -103,6 +101,8 @@ class RateLimiter:
         return known
 
     async def _refill(self, window: _Window, partner: str, caller: str) -> None:
+        from azure.core.exceptions import AzureError
+
         try:
             granted, taken = await self._take(window.start, partner, caller)
         except (AzureError, LostRace, RowExists, OSError) as fault:

@@ -1,0 +1,1 @@
+"""Money that explains itself: price books, rating, adjustments, what-if, cost."""

@@ -16,6 +16,7 @@ class CustomerState(StrEnum):
     PENDING = "Pending"
     ONBOARDING = "Onboarding"
     ACTIVE = "Active"
+    DISCONNECTED = "Disconnected"
 
 
 class ContractType(StrEnum):

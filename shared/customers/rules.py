@@ -25,6 +25,8 @@ def matches(customer: Customer, wanted: Wanted) -> bool:
     """Whether the customer meets every criterion."""
     if wanted.states and customer.state not in wanted.states:
         return False
+    if not wanted.states and customer.state is CustomerState.DISCONNECTED:
+        return False  # gone from the list (CUS-29), found again by asking for its state
     if wanted.contract_types and customer.contract_type not in wanted.contract_types:
         return False
     if not wanted.tags <= set(customer.tags):

@@ -259,6 +259,27 @@ class DisconnectChange(ApiModel):
         return wishes.disconnect(facts, standing)
 
 
+class SetHiddenChange(ApiModel):
+    """Hide or show expired services (CUS-24)."""
+
+    verb: Literal["setHidden"]
+    is_hidden: bool
+
+    def wish(self, facts: CustomerFacts, _: Standing, __: Measured) -> Wish:
+        """The wish."""
+        return wishes.set_hidden(facts, hidden=self.is_hidden)
+
+
+class AdjustChange(ApiModel):
+    """Let automatic subscriptions follow the tenant's licences now (LIC-43 to 45)."""
+
+    verb: Literal["adjust"]
+
+    def wish(self, facts: CustomerFacts, standing: Standing, measured: Measured) -> Wish:
+        """The wish."""
+        return wishes.follow_tenant(facts, standing, measured.counted)
+
+
 _Change = (
     AssignChange
     | ConvertChange
@@ -274,7 +295,9 @@ _Change = (
 )
 Change = Annotated[_Change, Field(discriminator="verb")]
 """One verb with its members: what is batched."""
-Foreseen = Annotated[_Change | DisconnectChange, Field(discriminator="verb")]
+Foreseen = Annotated[
+    _Change | SetHiddenChange | AdjustChange | DisconnectChange, Field(discriminator="verb")
+]
 """What can be previewed."""
 
 

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 from shared.catalogue import rules as catalogue_rules
-from shared.catalogue.model import PaymentModel, Place, PoolItem, Service, SubscriptionType
+from shared.catalogue.model import Basis, PaymentModel, Place, PoolItem, Service, SubscriptionType
 from shared.licensing.book import Book
 from shared.licensing.model import CustomerFacts, Expiration, Mode, Pool
 from shared.licensing.refusals import (
@@ -42,6 +42,8 @@ class Measured:
     """What was read in the customer's tenant; None: nothing was read."""
 
     assigned_licences: int | None = None
+    counted: Mapping[Basis, int] | None = None
+    """The same for every basis that seats can follow."""
     protected: int | None = None
 
 
@@ -113,7 +115,8 @@ def first_quantity(
         return 0
     if terms.quantity is None:
         if mode is Mode.AUTO and service.licence_basis is not None:
-            return max(1, measured.assigned_licences or 0)
+            counted = measured.counted or {}
+            return max(1, counted.get(service.licence_basis, measured.assigned_licences or 0))
         name = part.quantity_name if part else "quantity"
         raise InvalidRequest([error("/quantity", f"Enter the {name}.")], rule="LIC-42")
     if terms.quantity < 1:

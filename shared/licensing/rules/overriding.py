@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
-from shared.licensing.book import Book, Decision, Draft, from_pool
+from shared.licensing.book import HOLDING, Book, Decision, Draft, from_pool
 from shared.licensing.model import (
     RANK,
     LicenceType,
@@ -22,11 +22,26 @@ class Licence:
 
     licence_type: LicenceType
     since: date
+    subscription: str | None = None
+    """Row key of the pooled subscription; None for a licence from outside the pools."""
 
 
 def effective(licences: Iterable[Licence]) -> Licence | None:
     """The one that counts: by rank, then the newest inside a rank (LIC-34, LIC-35)."""
     return max(licences, key=lambda each: (RANK[each.licence_type], each.since), default=None)
+
+
+def of_customer(book: Book, customer_id: str) -> dict[str, Licence]:
+    """Pool item -> the licence that counts for the customer today (LIC-34)."""
+    found: dict[str, list[Licence]] = {}
+    for item, begun in book.guard(customer_id).overrides.items():
+        found.setdefault(item, []).append(Licence(begun.licence_type, begun.since))
+    for sub in book.of_customer(customer_id):
+        running = dates.state_on(sub, book.pool_of(sub), book.day) in HOLDING
+        if running and sub.item and sub.licence_type and sub.assigned_on:
+            held = Licence(sub.licence_type, sub.assigned_on, sub.key)
+            found.setdefault(sub.item, []).append(held)
+    return {item: best for item, each in sorted(found.items()) if (best := effective(each))}
 
 
 def override(book: Book, customer_id: str, item: str, licence_type: LicenceType) -> Decision:

@@ -102,6 +102,17 @@ def licences_in_use(protected: Mapping[str, bool]) -> int:
     return sum(1 for needs_one in protected.values() if needs_one)
 
 
+def licence_totals(book: Book) -> tuple[int, int]:
+    """Customers that hold licences on the book's day, and how many they hold (LIC-54)."""
+    held = {
+        key: sub
+        for key, sub in book.subs.items()
+        if sub.lots and not dates.is_over(sub, book.pool_of(sub), book.day)
+    }
+    customers = {sub.customer_id for sub in held.values()}
+    return len(customers), sum(sub.quantity for sub in held.values())
+
+
 def licence_change(previous: int, now: int) -> int:
     """Month over month (LIC-54)."""
     return now - previous

@@ -106,9 +106,8 @@ def test_usg_03_current_usage_is_edited_and_points_follow() -> None:
 
 
 def test_usg_04_a_product_is_added_once_and_only_added_lines_leave() -> None:
-    added = rules.with_line(
-        report(lines=(licence("a", 1, "1"),)), licence("p", 2, "3", manual=True)
-    )
+    before = report(lines=(licence("a", 1, "1"),))
+    added = rules.with_line(before, licence("p", 2, "3", manual=True))
     assert rules.totals(added).software == 7
     assert rules.without_line(added, "p") == before
     for wrong in (

@@ -47,6 +47,7 @@ class Simulator:
         self.faults = Faults()
         self.uploads: dict[str, Any] = {}
         self.devices: dict[str, Any] = {}
+        self.groups: dict[str, dict[str, tuple[str, list[str]]]] = {}  # by tenant
         self.delta_epoch = 0
         self.hosts: dict[str, Endpoint] = {}
 

@@ -15,6 +15,7 @@ from local.microsoft365 import (  # noqa: F401  importing registers the endpoint
     graph_drive,
     graph_drive_write,
     graph_folders,
+    graph_groups,
     graph_mail_write,
     graph_messages,
     graph_permissions,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from fastapi import Request
 
 from functions.api import exchange
-from functions.api.licence_models import SubscriptionOut
+from functions.api.licence_models import PreviewOut, SubscriptionOut
 from shared.access.model import Caller, Scope
 from shared.bootstrap import deps
 from shared.customers import licences
@@ -18,6 +18,7 @@ from shared.licensing import service
 from shared.licensing.book import Book, Decision
 from shared.licensing.repository import Command, Outcome
 from shared.licensing.requests import AssignIn, Foreseen, located
+from shared.licensing.service import Preview
 from shared.licensing.wishes import Wish
 
 
@@ -56,6 +57,13 @@ async def carry_out(
 async def perform(scope: Scope, command: Command, wish: Wish) -> Outcome:
     """Perform a wish on this process's ledgers."""
     return await service.perform(deps().ledgers, scope, command, wish)
+
+
+def told(preview: Preview, under: str = "/change") -> PreviewOut:
+    """A preview with the fields that a rule refuses as places in the body, below `under`."""
+    if preview.refusal is not None:
+        preview.refusal.errors = located(preview.refusal.errors, under)
+    return PreviewOut.of(preview)
 
 
 def only_if(wish: Wish, key: str, if_match: str | None) -> Wish:

@@ -259,9 +259,7 @@ async def preview(
     with licensing.placed("/change"):
         wish = await licences.wish_of(given, about, body.change)
         told = await service.preview(given.ledgers, caller.scope, wish)
-    if told.refusal is not None:
-        told.refusal.errors = requests.located(told.refusal.errors, "/change")
-    return PreviewOut.of(told)
+    return licensing.told(told)
 
 
 async def _key(caller: Caller, customer_id: str, subscription_id: str) -> str:

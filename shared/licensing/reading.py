@@ -1,6 +1,6 @@
 """Questions to the books: now, on a day, as it was known, and why (`asOf`, `knownAt`, explain)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Literal
 
@@ -79,6 +79,28 @@ async def customer_book(ledgers: Ledgers, scope: Scope, customer_id: str) -> Boo
 async def whole_book(ledgers: Ledgers, scope: Scope) -> Book:
     """Today's books of the whole partner; not for callers limited to some customers."""
     return (await ledgers.load_all(scope)).book
+
+
+async def visible_book(ledgers: Ledgers, scope: Scope) -> Book:
+    """Today's pools, and of the customers what the scope shows; for lists over many customers."""
+    book = await whole_book(ledgers, Scope(scope.partner_id))
+    return replace(
+        book,
+        subs={key: sub for key, sub in book.subs.items() if scope.covers(sub.customer_id)},
+        guards={key: each for key, each in book.guards.items() if scope.covers(key)},
+    )
+
+
+async def protected_history(
+    ledgers: Ledgers, scope: Scope, customer_id: str
+) -> list[tuple[str, date, int]]:
+    """Row key, day and number of every change of what is protected, oldest first (LIC-53)."""
+    return [
+        (key, event.effective, values["protected"])
+        for event in await ledgers.events(scope, customer=customer_id)
+        for key, values in event.sets.items()
+        if key.startswith("sub~") and "protected" in values
+    ]
 
 
 async def pools(ledgers: Ledgers, scope: Scope) -> list[dict[str, Any]]:

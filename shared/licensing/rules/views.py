@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from shared.catalogue import rules as catalogue_rules
 from shared.catalogue.model import Basis, Catalogue
@@ -116,6 +116,10 @@ def licence_totals(book: Book) -> tuple[int, int]:
 def licence_change(previous: int, now: int) -> int:
     """Month over month (LIC-54)."""
     return now - previous
+
+
+LICENCE_MODEL: Literal["Variable"] = "Variable"
+"""Of every customer: the one model that the specification describes (LIC-52)."""
 
 
 def policy_editing_allowed(licence_model: str) -> bool:

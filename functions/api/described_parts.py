@@ -81,6 +81,7 @@ TAGS = {
     "audit": "Who did what for whom: hash-chained, signed daily.",
     "customers": "The registry of customers.",
     "licences": "Catalogue, pools, subscriptions, and the ledger that explains them.",
+    "resellers": "Partners of the second tier, and the seats that are passed on to them.",
     "objects": "Protected mailboxes and drives, their restore points and items.",
     "onboarding": "Connecting a customer's tenant, and its consent.",
     "operations": "Long work of any kind.",
@@ -112,6 +113,12 @@ BODIES: Json = {
     "subscriptions_assign": {"slot": "CBM-M365", "source": "Direct", "quantity": 25},
     "subscriptions_preview": {
         "change": {"verb": "increase", "subscriptionId": "CBM-M365", "quantity": 5}
+    },
+    "restores_preview": {
+        "objectId": "5x0c2m7h9k4p1q8r-o0123456789abcdef0123",
+        "snapshot": 12,
+        "target": {"place": "original"},
+        "collision": "replace",
     },
     "restores_start": {
         "objectId": "5x0c2m7h9k4p1q8r-o0123456789abcdef0123",

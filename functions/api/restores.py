@@ -1,34 +1,35 @@
 """Restores: bring items of a restore point back into Microsoft 365."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
-from pydantic import Field, StringConstraints
+from fastapi import APIRouter, Depends, Query, Response
 
+from functions.api import csv_files
 from functions.api.paging import Pages, address
-from functions.api.protection_models import (
-    RETRY_SECONDS,
-    GraphOut,
-    ObjectId,
-    PageOf,
-    PageSize,
-    SkipToken,
+from functions.api.protection_models import RETRY_SECONDS, PageOf, PageSize, SkipToken
+from functions.api.restore_models import (
+    EntryOut,
+    PreviewOut,
+    RestoreInStart,
+    RestoreOut,
+    StatisticsOut,
 )
 from functions.api.security import requires
+from functions.api.session_logs import Month
 from functions.binding import WITH_DURABLE, current_client
 from functions.starting import start
 from orchestrations.restore import instance_of
 from shared.access.model import Caller
 from shared.bootstrap import deps
-from shared.kit.api_model import ApiModel, Instant
 from shared.kit.operations import Operation
-from shared.restore import service
-from shared.restore.model import Entry, EntryState, Restore, RestoreState
+from shared.restore import preview as previews
+from shared.restore import service, statistics
+from shared.restore.fidelity import Fidelity, fidelity
+from shared.restore.model import RestoreState
 
-router = APIRouter(prefix="/restores", tags=["restores"])
+router = APIRouter(tags=["restores"])
 Reader = Annotated[Caller, Depends(requires("restores.read", own="self.restore"))]
 Starter = Annotated[Caller, Depends(requires("restores.start", own="self.restore"))]
-Key = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 
 
 async def _run(caller: Caller, restore_id: str) -> None:
@@ -37,109 +38,8 @@ async def _run(caller: Caller, restore_id: str) -> None:
     await start(current_client(), "restore_items", instance_of(restore_id), task)
 
 
-class TargetIn(ApiModel):
-    """Where the items go; the default is a new folder `Restored <date>`."""
-
-    place: Literal["original", "folder"] = "folder"
-    folder: Annotated[str, StringConstraints(min_length=1, max_length=1000)] | None = Field(
-        default=None, description="Path with slashes; for place=folder"
-    )
-    object_id: ObjectId | None = Field(
-        default=None, description="Another mailbox or drive of the same customer"
-    )
-
-
-class RestoreInStart(ApiModel):
-    """What to bring back: items, a folder, or (with neither) the whole object."""
-
-    object_id: ObjectId
-    snapshot: Annotated[int, Field(ge=1)]
-    items: Annotated[list[Key], Field(min_length=1, max_length=service.MAX_ITEMS)] | None = None
-    folder: Key | None = None
-    target: TargetIn = TargetIn()
-    collision: Literal["skip", "copy", "replace"] = "skip"
-
-
-class TargetOut(ApiModel):
-    """Where the items go."""
-
-    place: Literal["original", "folder"]
-    folder: list[str]
-    object_id: str
-
-
-class RestoreOut(ApiModel):
-    """A restore: the only status there is (RST-09)."""
-
-    id: str
-    customer_id: str
-    object_id: str
-    workload: str
-    snapshot: int
-    target: TargetOut
-    collision: str
-    state: RestoreState
-    progress_percent: int
-    total: int
-    entries: dict[EntryState, int] = Field(description="Items by result")
-    created_at: Instant
-    started_at: Instant | None
-    ended_at: Instant | None
-    graph: GraphOut
-    error: str | None
-
-    @classmethod
-    def of(cls, restore: Restore) -> "RestoreOut":
-        """The restore as partners see it."""
-        own = {"id", "target", "entries", "graph", "progress_percent"}
-        values = {name: getattr(restore, name) for name in cls.model_fields if name not in own}
-        target, use = restore.target, restore.graph
-        return cls(
-            id=restore.restore_id,
-            target=TargetOut(place=target.place, folder=target.folder, object_id=target.object_id),
-            entries={EntryState(state): number for state, number in restore.entries.items()},
-            progress_percent=service.percent(restore),
-            graph=GraphOut(
-                requests=use.requests,
-                ru=use.ru,
-                throttled=use.throttled,
-                waited_seconds=round(use.waited_s, 3),
-            ),
-            **values,
-        )
-
-
-class EntryOut(ApiModel):
-    """What became of one item."""
-
-    item_key: str
-    kind: str
-    name: str
-    size_bytes: int
-    folder: list[str]
-    state: EntryState
-    target_item_id: str | None
-    notes: list[str]
-    error: str | None
-
-    @classmethod
-    def of(cls, entry: Entry) -> "EntryOut":
-        """The line as partners see it."""
-        return cls(
-            item_key=entry.item_key,
-            kind=entry.kind,
-            name=entry.name,
-            size_bytes=entry.size,
-            folder=entry.folder,
-            state=entry.state,
-            target_item_id=entry.target_id,
-            notes=entry.notes,
-            error=entry.error,
-        )
-
-
 @router.post(
-    "",
+    "/restores",
     operation_id="restores_start",
     summary="Start a restore",
     status_code=202,
@@ -148,18 +48,9 @@ class EntryOut(ApiModel):
 async def start_restore(body: RestoreInStart, response: Response, caller: Starter) -> Operation:
     """Everything is checked first; nothing is written when something does not fit."""
     given = deps()
-    wanted = service.Wanted(
-        object_id=body.object_id,
-        snapshot=body.snapshot,
-        items=list(dict.fromkeys(body.items)) if body.items is not None else None,
-        folder=body.folder,
-        place=body.target.place,
-        target_folder=body.target.folder,
-        target_object_id=body.target.object_id,
-        collision=body.collision,
-    )
+    caller = _allowed(caller, body)
     restore = await service.start_restore(
-        given, caller.scope, wanted, requested_by=caller.principal.subject
+        given, caller.scope, body.wanted(), requested_by=caller.principal.subject
     )
     await _run(caller, restore.restore_id)
     response.headers["Operation-Location"] = address(f"/operations/{restore.restore_id}")
@@ -168,14 +59,33 @@ async def start_restore(body: RestoreInStart, response: Response, caller: Starte
     return await service.restore_operation(given, caller.scope, restore.restore_id)
 
 
-@router.get("/{restore_id}", operation_id="restores_get", summary="Read a restore")
+@router.post(
+    "/restores:preview",
+    operation_id="restores_preview",
+    summary="Preview a restore",
+)
+async def preview(body: RestoreInStart, caller: Starter) -> PreviewOut:
+    """Count, size, predicted losses, earliest end, collisions, refusals; changes nothing.
+
+    Refuses what a start would refuse.
+    """
+    allowed = _allowed(caller, body)
+    return PreviewOut.of(await previews.preview(deps(), allowed.scope, body.wanted()))
+
+
+def _allowed(caller: Caller, body: RestoreInStart) -> Caller:
+    """The caller; with the right to carry data to another customer where that is asked for."""
+    return caller.allow("restores.cross") if body.leaves_customer else caller
+
+
+@router.get("/restores/{restore_id}", operation_id="restores_get", summary="Read a restore")
 async def get(restore_id: str, caller: Reader) -> RestoreOut:
     """State, progress, items by result."""
     return RestoreOut.of(await service.get_restore(deps(), caller.scope, restore_id))
 
 
 @router.post(
-    "/{restore_id}/cancel",
+    "/restores/{restore_id}/cancel",
     operation_id="restores_cancel",
     summary="Cancel a restore",
     status_code=202,
@@ -192,7 +102,9 @@ async def cancel(restore_id: str, response: Response, caller: Starter) -> Operat
 
 
 @router.get(
-    "/{restore_id}/items", operation_id="restores_items", summary="List the items of a restore"
+    "/restores/{restore_id}/items",
+    operation_id="restores_items",
+    summary="List the items of a restore",
 )
 async def list_items(
     restore_id: str, caller: Reader, maxpagesize: PageSize = 100, skip_token: SkipToken = None
@@ -205,3 +117,74 @@ async def list_items(
     )
     link = await pages.link({"after": last} if last else None, maxpagesize)
     return PageOf(value=[EntryOut.of(entry) for entry in found], next_link=link)
+
+
+@router.get(
+    "/restores/{restore_id}/items.csv",
+    operation_id="restores_items_csv",
+    summary="Download the items of a restore",
+    response_class=Response,
+    responses=csv_files.RESPONSES,
+)
+async def download_items(restore_id: str, caller: Reader) -> Response:
+    """The result of every item as CSV; no cell is a formula to a spreadsheet."""
+    found = await service.all_entries(deps(), caller.scope, restore_id)
+    header = ("itemKey", "kind", "name", "folder", "sizeBytes", "state", "targetItemId", "notes",
+              "error")  # fmt: skip
+    rows: list[list[csv_files.Cell]] = [
+        [one.item_key, one.kind, one.name, "/".join(one.folder), one.size, one.state.value,
+         one.target_id, "; ".join(one.notes), one.error]
+        for one in found
+    ]  # fmt: skip
+    attached = f'attachment; filename="restore-{restore_id}.csv"'
+    return Response(
+        csv_files.document(header, rows),
+        media_type=csv_files.MEDIA_TYPE,
+        headers={"Content-Disposition": attached},
+    )
+
+
+@router.get(
+    "/customers/{customer_id}/restores",
+    operation_id="restores_list",
+    summary="List the restores of a customer",
+)
+async def list_of_customer(
+    customer_id: str,
+    caller: Reader,
+    state: Annotated[list[RestoreState], Query(description="Any of these")] = [],  # noqa: B006
+    maxpagesize: PageSize = 100,
+    skip_token: SkipToken = None,
+) -> PageOf[RestoreOut]:
+    """Newest first; an end user sees the own ones."""
+    path = f"/customers/{customer_id}/restores"
+    pages = Pages(caller, "restores_list", path, {"state": sorted(state) or None})
+    after = (await pages.place(skip_token)).get("after", "")
+    found, last = await service.list_restores(
+        deps(), caller.scope, customer_id,
+        states=frozenset(state), after=after, limit=maxpagesize,
+    )  # fmt: skip
+    link = await pages.link({"after": last} if last else None, maxpagesize)
+    return PageOf(value=[RestoreOut.of(one) for one in found], next_link=link)
+
+
+@router.get(
+    "/restore-statistics",
+    operation_id="restores_statistics",
+    summary="Count restores per customer and month",
+)
+async def count(
+    month: Month,
+    caller: Annotated[Caller, Depends(requires("restores.read"))],
+    months: Annotated[int, Query(ge=1, le=statistics.MAX_MONTHS, description="History")] = 6,
+) -> StatisticsOut:
+    """Average, change to the month before, customer with most, history (RST-06)."""
+    return StatisticsOut.of(await statistics.count(deps(), caller.scope, month, months))
+
+
+@router.get("/fidelity", operation_id="fidelity_get", summary="Read the fidelity matrix")
+async def matrix(
+    _: Annotated[Caller, Depends(requires("restores.read", own="self.restore"))],
+) -> Fidelity:
+    """Per workload, kind and property: kept, changed or lost by a restore and by an export."""
+    return fidelity()

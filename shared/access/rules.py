@@ -10,13 +10,15 @@ DELEGATED_SCOPE = "access_as_user"
 
 _ALL = frozenset({*RIGHTS, *CUSTOMER_RIGHTS, *OPERATOR_RIGHTS})
 _READ = frozenset(right for right in _ALL if right.endswith(".read"))
+# What brings data out or back: nothing an operator of backups does by the way.
+_RESTORE = frozenset({"restores.start", "restores.cross", "exports.start", "mails.preview"})
 # The app roles of the Partner API registration (marketplace-auth.md 3.2). They admit, they do not
 # give: a right needs a grant of ours and an app role that admits it.
 ROLES: dict[str, frozenset[str]] = {
     "Partner.Admin": _ALL,
-    "Partner.Operator": _ALL - {"restores.start", "mails.preview"},
+    "Partner.Operator": _ALL - _RESTORE,
     "Partner.Reader": _READ,
-    "Partner.Restore": _READ | {"restores.start", "mails.preview", "contexts.open"},
+    "Partner.Restore": _READ | _RESTORE | {"contexts.open"},
     "Partner.Billing": frozenset(
         {"me.read", "customers.read", "licences.read", "usage.read", "usage.submit"}
     ),

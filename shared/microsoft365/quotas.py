@@ -19,13 +19,18 @@ DriveCall = Literal[
 
 
 class MailboxQuota(msgspec.Struct, rename="camel", frozen=True):
-    """Per app and mailbox. `burst` + `per_second` * window never exceeds `requests`."""
+    """Per app and mailbox. `burst` + `per_second` * window never exceeds `requests`.
+
+    At most `upload_bytes` are written in `upload_window_seconds`.
+    """
 
     requests: int
     window_seconds: int
     per_second: float
     burst: int
     in_flight: int
+    upload_bytes: int = 150_000_000
+    upload_window_seconds: int = 300
 
 
 class SharePointBand(msgspec.Struct, rename="camel", frozen=True):

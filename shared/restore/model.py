@@ -54,6 +54,8 @@ class Target(Record):
     object_id: str
     source_id: str
     """Mailbox or drive that is written to."""
+    customer_id: str = ""
+    """Whose tenant it is in, when that is another customer's; empty: the restored one's."""
 
 
 class Restore(Stored):

@@ -20,6 +20,7 @@ from shared.protection.browsing import Opened
 from shared.protection.discovery import tenant_of
 from shared.protection.model import GraphCost
 from shared.restore import repository, rules
+from shared.restore.choosing import Choice
 from shared.restore.model import Collision, Entry, EntryState, Restore, RestoreState
 from shared.restore.service import entry_of
 from shared.restore.tasks import RestoreAnswer, RestoreTask
@@ -47,19 +48,11 @@ async def plan_restore(deps: "Deps", task: RestoreTask) -> None:
     if restore.is_over or restore.planned:
         return
     opened = await browsing.open_point(deps, scope, restore.object_id, restore.snapshot)
-    folders = [row.item async for row in opened.snapshot.rows() if row.kind == "folder"]
-    tree = rules.folder_tree(folders)
-    top: str | None = None
+    top = None
     if restore.folder_key is not None:
-        top = (await browsing.find_row(opened, restore.folder_key)).source_id
+        top = await browsing.find_row(opened, restore.folder_key)
     total, some = 0, list[Entry]()
-    async for row in opened.snapshot.rows():
-        at = row.source_id if row.kind == "folder" else row.parent
-        if top is not None and not rules.inside(at, top, tree):
-            continue
-        path = rules.path_of(at, tree)
-        if row.kind == "folder" and not path:
-            continue  # a drive's root is there anyway
+    async for row, path in Choice(opened, restore.target, None, top).rows():
         some.append(entry_of(opened.key(row), row, path))
         total += 1
         if len(some) >= SLICE_ITEMS:
@@ -233,7 +226,8 @@ class _Slice:
 
 
 async def _transport(deps: "Deps", scope: Scope, restore: Restore) -> GraphTransport:
-    customer = await customers.get(deps.tables, scope, restore.customer_id)
+    whose = restore.target.customer_id or restore.customer_id
+    customer = await customers.get(deps.tables, scope, whose)
     deadline = deps.clock.now() + timedelta(seconds=SLICE_SECONDS)
     return GraphTransport(
         deps.settings,

@@ -2,10 +2,12 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
+from datetime import datetime
 from itertools import batched
 
 from shared.access.model import Scope
 from shared.kit import ids
+from shared.kit.clock import to_text
 from shared.kit.errors import NotFound
 from shared.kit.tables import LostRace, Row, Tables
 from shared.restore.model import Entry, EntryState, Restore
@@ -59,6 +61,49 @@ async def change(
             continue
         return changed.model_copy(update={"etag": row.etag})
     raise LostRace(f"{restore_id} keeps changing; try again.")
+
+
+async def list_restores(
+    tables: Tables,
+    scope: Scope,
+    customer_id: str,
+    *,
+    after: str = "",
+    limit: int,
+    chosen: Callable[[Restore], bool] = lambda _: True,
+) -> list[Restore]:
+    """A customer's restores, newest first, after the restore id `after`; own ones of an owner."""
+    if not scope.covers(customer_id):
+        raise _missing(customer_id)
+    found: list[Restore] = []
+    prefix = f"{customer_id}-{ids.RESTORE}"
+    async for row in tables[TABLE].query(customer_id, prefix=prefix, after=after):
+        if row.values["partner_id"] != scope.partner_id:
+            raise _missing(customer_id)
+        restore = Restore.model_validate(row.values | {"etag": row.etag})
+        if scope.owner_id not in {None, restore.requested_by} or not chosen(restore):
+            continue
+        found.append(restore)
+        if len(found) >= limit:
+            break
+    return found
+
+
+async def created_between(
+    tables: Tables, scope: Scope, customer_id: str, begin: datetime, end: datetime
+) -> AsyncIterator[datetime]:
+    """When each restore of a customer was asked for; `end` exclusive. One ranged query."""
+    if not scope.covers(customer_id):
+        raise _missing(customer_id)
+    rows = tables[TABLE].query(
+        customer_id,
+        prefix=f"{customer_id}-{ids.RESTORE}",
+        where="partner_id eq @partner and created_at ge @begin and created_at lt @end",
+        parameters={"partner": scope.partner_id, "begin": _bound(begin), "end": _bound(end)},
+        select=["PartitionKey", "RowKey", "created_at"],
+    )
+    async for row in rows:
+        yield datetime.fromisoformat(row.values["created_at"])
 
 
 async def add_entries(tables: Tables, restore_id: str, entries: Iterable[Entry]) -> None:
@@ -128,3 +173,8 @@ def _states(tables: Tables, restore_id: str) -> AsyncIterator[Row]:
 
 def _row(restore_id: str, entry: Entry) -> Row:
     return Row(restore_id, f"item~{entry.item_key}", entry.model_dump(mode="json"))
+
+
+def _bound(at: datetime) -> str:
+    """An instant as a bound of stored texts: below all of its second, with a fraction or not."""
+    return to_text(at).removesuffix("Z")

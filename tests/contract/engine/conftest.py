@@ -23,6 +23,7 @@ from shared.protection.process import SessionTask
 from shared.protection.slices import Bounds
 from shared.restore import process as restoring
 from shared.restore import service as restores
+from shared.restore.choosing import Wanted
 from shared.restore.model import Restore
 from shared.restore.process import RestoreTask
 from shared.vault.keystore import FileKeyStore
@@ -40,6 +41,9 @@ class MemoryStorage(Storage):
 
     async def container(self, name: str, *, create: bool = False) -> Any:
         return self.containers.setdefault(name, MemoryBlobs())
+
+    def in_region(self, region: str) -> Any:  # noqa: ARG002
+        return self
 
 
 @dataclass
@@ -123,7 +127,7 @@ class Ground:
         made = await restores.start_restore(
             self.deps,
             self.scope,
-            restores.Wanted(object_id=run.object_id, snapshot=run.snapshot or 0, **wanted),
+            Wanted(object_id=run.object_id, snapshot=run.snapshot or 0, **wanted),
             requested_by="test",
         )
         return await self.finish(made)

@@ -8,6 +8,7 @@ from shared.protection.browsing import ItemNotInSnapshot
 from shared.protection.model import ObjectRun
 from shared.restore import process as restoring
 from shared.restore import repository, service
+from shared.restore.choosing import Wanted
 from shared.restore.model import EntryState, RestoreState
 from tests.contract.engine.conftest import Ground
 
@@ -63,7 +64,7 @@ async def test_crash_between_create_and_ledger_makes_no_double(
     made = await service.start_restore(
         ground.deps,
         ground.scope,
-        service.Wanted(run.object_id, 1, items=keys, target_folder="Once"),
+        Wanted(run.object_id, 1, items=keys, target_folder="Once"),
         requested_by="test",
     )
     real, crashes = repository.save_entry, 2

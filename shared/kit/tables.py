@@ -6,7 +6,7 @@ pass `SPILL_BYTES` in one value is refused: large things belong in blobs (archit
 section 5).
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -36,9 +36,13 @@ NAMES = (
     "Operations",
     "Policies",
     "RateLimits",
+    "Repositories",
+    "Resellers",
     "Restores",
     "SessionLogs",
     "Sessions",
+    "UsageDays",
+    "UsageMonths",
 )
 # Rows of the manners themselves: no audit line tells of them.
 UNWATCHED = frozenset({"Idempotency", "RateLimits"})
@@ -233,6 +237,10 @@ class Table:
             if refused.status_code in {404, 409, 412}:
                 raise LostRace("A row of the batch has changed.") from refused
             raise
+        self.note(changes)
+
+    def note(self, changes: Iterable[tuple[str, Row]]) -> None:
+        """Let the audit trail of this work know of changes: also what others wrote for it."""
         for verb, row in changes:
             self._wrote(row.partition, row.key, None if verb == "delete" else row.values)
 

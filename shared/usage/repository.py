@@ -1,0 +1,181 @@
+"""Rows of usage: days by partner and month, months, reports; large content lies in blobs."""
+
+import hashlib
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import date
+from typing import Any
+
+import orjson
+
+from shared.access.model import Scope
+from shared.kit.blobs import BlobExists, BlobStore
+from shared.kit.errors import NotFound
+from shared.kit.tables import LostRace, Row, RowExists, Table
+from shared.usage.days import Day
+from shared.usage.model import Agreement, Report, SaasLine
+from shared.usage.rules import month_of
+
+DAYS, MONTHS = "UsageDays", "UsageMonths"
+CONTAINER = "usage"
+_BATCH = 100
+_MONTH, _REPORT, _AGREEMENT, _AMENDMENT = "month~", "report~", "agreement~", "amendment~"
+
+
+class UsageRows:
+    """Everything stored about usage; each verb takes the scope first."""
+
+    def __init__(self, days: Table, months: Table, blobs: BlobStore) -> None:
+        self._days, self._months, self._blobs = days, months, blobs
+
+    async def put_days(self, scope: Scope, days: Iterable[Day]) -> None:
+        """Write days; a later measurement of the same day replaces it: 100 in a transaction."""
+        rows: dict[str, list[Row]] = {}
+        for day in days:
+            values = day.model_dump(mode="json", exclude={"customer_id", "day"})
+            row = Row(self._partition(scope, day.day), _day_key(day), values)
+            rows.setdefault(row.partition, []).append(row)
+        for each in rows.values():
+            for start in range(0, len(each), _BATCH):
+                await self._days.batch([("upsert", row) for row in each[start : start + _BATCH]])
+
+    async def days(self, scope: Scope, month: date, customer_id: str = "") -> list[Day]:
+        """The month's days inside the scope, by customer and day: one partition read."""
+        prefix = f"{customer_id}~" if customer_id else ""
+        partition = self._partition(scope, month)
+        return [
+            _day(row)
+            async for row in self._days.query(partition, prefix=prefix)
+            if scope.covers(row.key.partition("~")[0])
+        ]
+
+    async def put_content(self, content: bytes) -> str:
+        """Keep bytes under their SHA-256; the same bytes are kept once."""
+        name = hashlib.sha256(content).hexdigest()
+        try:
+            await self._blobs.put(name, content)
+        except BlobExists:
+            return name
+        return name
+
+    async def content(self, name: str) -> bytes:
+        """Bytes by their SHA-256; `BlobMissing`."""
+        return await self._blobs.get(name)
+
+    async def find_month(self, scope: Scope, month: str) -> dict[str, Any] | None:
+        """What is noted of a month: closed content and hashes, or what holds it up."""
+        row = await self._months.find(scope.partner_id, _MONTH + month)
+        return row.values if row else None
+
+    async def note_blocked(self, scope: Scope, month: str, values: dict[str, Any]) -> None:
+        """Note what holds a month up; never over a closed one."""
+        row = await self._months.find(scope.partner_id, _MONTH + month)
+        if row is None:
+            try:
+                await self._months.insert(Row(scope.partner_id, _MONTH + month, values))
+            except RowExists:
+                return
+        elif row.values.get("state") != "Closed":
+            row.values = values
+            try:
+                await self._months.replace(row)
+            except LostRace:
+                return
+
+    async def close_month(
+        self, scope: Scope, month: str, values: dict[str, Any], report: Report
+    ) -> bool:
+        """Commit the closed month and its report together; False when it was closed already."""
+        saas = await self.put_content(_saas(report.saas))
+        old = await self._months.find(scope.partner_id, _MONTH + month)
+        if old is not None and old.values.get("state") == "Closed":
+            return False
+        closed = Row(scope.partner_id, _MONTH + month, values, old.etag if old else "")
+        verb = "replace" if old else "insert"
+        try:
+            await self._months.batch([(verb, closed), ("insert", _report_row(report, saas))])
+        except LostRace:
+            return False
+        return True
+
+    async def months(self, scope: Scope) -> list[tuple[str, dict[str, Any]]]:
+        """Every noted month, oldest first."""
+        rows = self._months.query(scope.partner_id, prefix=_MONTH)
+        return [(row.key.removeprefix(_MONTH), row.values) async for row in rows]
+
+    async def report(self, scope: Scope, month: str) -> tuple[Report, str]:
+        """The month's report and its ETag; `NotFound`."""
+        row = await self._months.find(scope.partner_id, _REPORT + month)
+        if row is None:
+            raise NotFound(f"There is no usage report of {month[:16]}.")
+        return await self._read_report(row), row.etag
+
+    async def reports(self, scope: Scope) -> list[Report]:
+        """Every report without its SaaS lines, oldest first: one partition read."""
+        rows = self._months.query(scope.partner_id, prefix=_REPORT)
+        return [_report(row, ()) async for row in rows]
+
+    async def save_report(self, scope: Scope, report: Report, etag: str) -> str:
+        """Replace under the ETag; `LostRace`. The SaaS lines stay as they were collected."""
+        row = await self._months.get(scope.partner_id, _REPORT + report.month)
+        changed = _report_row(report, row.values["saas"])
+        changed.etag = etag
+        return (await self._months.replace(changed)).etag
+
+    async def agreements(self, scope: Scope) -> list[Agreement]:
+        """The partner's rental agreements."""
+        rows = self._months.query(scope.partner_id, prefix=_AGREEMENT)
+        return [Agreement.model_validate(row.values) async for row in rows]
+
+    async def put_agreement(self, scope: Scope, agreement: Agreement) -> None:
+        """Create or replace an agreement; closed months keep what they were closed with."""
+        values = agreement.model_dump(mode="json")
+        await self._months.upsert(Row(scope.partner_id, _AGREEMENT + agreement.number, values))
+
+    async def add_amendment(self, scope: Scope, month: str, content: bytes) -> bool:
+        """Keep the adjustments found for a closed month; the same ones are kept once."""
+        name = await self.put_content(content)
+        row = Row(scope.partner_id, f"{_AMENDMENT}{month}~{name}", {"content": name})
+        try:
+            await self._months.insert(row)
+        except RowExists:
+            return False
+        return True
+
+    async def amendments(self, scope: Scope, month: str = "") -> AsyncIterator[tuple[str, bytes]]:
+        """Month and content of adjustments, all or those of one month."""
+        prefix = f"{_AMENDMENT}{month}~" if month else _AMENDMENT
+        async for row in self._months.query(scope.partner_id, prefix=prefix):
+            of = row.key.removeprefix(_AMENDMENT).partition("~")[0]
+            yield of, await self.content(row.values["content"])
+
+    async def _read_report(self, row: Row) -> Report:
+        content = orjson.loads(await self.content(row.values["saas"]))
+        return _report(row, [SaasLine.model_validate(each) for each in content])
+
+    @staticmethod
+    def _partition(scope: Scope, day: date) -> str:
+        return f"{scope.partner_id}~{month_of(day)}"
+
+
+def _day_key(day: Day) -> str:
+    return f"{day.customer_id}~{day.day}"
+
+
+def _day(row: Row) -> Day:
+    customer_id, _, day = row.key.partition("~")
+    return Day.model_validate({"customer_id": customer_id, "day": day, **row.values})
+
+
+def _saas(lines: Sequence[SaasLine]) -> bytes:
+    return orjson.dumps(
+        [line.model_dump(mode="json") for line in lines], option=orjson.OPT_SORT_KEYS
+    )
+
+
+def _report_row(report: Report, saas: str) -> Row:
+    values = report.model_dump(mode="json", exclude={"saas"}) | {"saas": saas}
+    return Row(report.partner_id, _REPORT + report.month, values)
+
+
+def _report(row: Row, saas: Sequence[SaasLine]) -> Report:
+    return Report.model_validate(row.values | {"saas": tuple(saas)})

@@ -31,6 +31,13 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--users", type=int, default=50)
     parser.add_argument("--mails", type=int, default=200, help="per user")
     parser.add_argument("--files", type=int, default=100, help="per user")
+    parser.add_argument("--events", type=int, default=0, help="per user")
+    parser.add_argument("--contacts", type=int, default=0, help="per user")
+    parser.add_argument("--sites", type=int, default=0)
+    parser.add_argument("--teams", type=int, default=0)
+    parser.add_argument("--site-files", type=int, default=12, help="per library")
+    parser.add_argument("--list-items", type=int, default=12, help="per list")
+    parser.add_argument("--messages", type=int, default=12, help="threads per channel")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--mail-mean", type=int, default=75_000, help="mean bytes of a mail")
     parser.add_argument("--file-mean", type=int, default=60_000, help="mean bytes of a file")
@@ -50,6 +57,8 @@ async def run(options: argparse.Namespace) -> None:
         users=options.users,
         mails=options.mails,
         files=options.files,
+        events=options.events,
+        contacts=options.contacts,
         seed=options.seed,
         mail_mean=options.mail_mean,
         file_mean=options.file_mean,

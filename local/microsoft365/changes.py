@@ -3,6 +3,8 @@
 import random
 from typing import Any
 
+from local.microsoft365 import changes_sites
+from local.microsoft365.changes_personal import CONTACT_VERBS, EVENT_VERBS
 from local.microsoft365.drive import Drive, Item
 from local.microsoft365.ids import digest
 from local.microsoft365.mailbox import Mailbox, Message
@@ -26,7 +28,7 @@ def change(sim: Simulator, tenant: Tenant, body: JSON) -> JSON:
     and users.
     """
     counts = {str(k): int(v) for k, v in (body.get("perUser") or {}).items()}
-    unknown = set(counts) - {*MAIL_VERBS, *FILE_VERBS}
+    unknown = set(counts) - {*MAIL_VERBS, *FILE_VERBS, *EVENT_VERBS, *CONTACT_VERBS}
     if unknown:
         raise KeyError(f"unknown changes {sorted(unknown)}")
     names = body.get("users")
@@ -43,10 +45,11 @@ def change(sim: Simulator, tenant: Tenant, body: JSON) -> JSON:
         if user.mailbox is not None:
             changes += _mails(sim, user, user.mailbox, counts, chance)
         if user.drive is not None:
-            changes += _files(sim, user, user.drive, counts, chance)
+            changes += change_files(sim, user, user.drive, counts, chance)
+    changes += changes_sites.change(sim, tenant, body)
     totals = dict.fromkeys((*MAIL_VERBS, *FILE_VERBS), 0)
     for entry in changes:
-        totals[entry["kind"]] += 1
+        totals[entry["kind"]] = totals.get(entry["kind"], 0) + 1
     return {"changes": changes, "totals": totals}
 
 
@@ -98,9 +101,10 @@ def _mails(
     return made
 
 
-def _files(
+def change_files(
     sim: Simulator, user: User, drive: Drive, counts: dict[str, int], chance: random.Random
 ) -> list[JSON]:
+    """Apply the file verbs of `counts` to one drive."""
     now = sim.clock.now()
     pool = [item for item in drive.items.values() if not item.is_folder]
     chance.shuffle(pool)

@@ -14,7 +14,7 @@ from local.microsoft365.wire import Answer, Call, Fault, answer_json
 JSON = dict[str, Any]
 MOST = 20
 OUTLOOK_AT_ONCE = 4
-_OUTLOOK = ("/messages", "/mailfolders")
+_OUTLOOK = ("/messages", "/mailfolders", "/calendar", "/events", "/contacts", "/contactfolders")
 
 
 @graph.add("POST", "/$batch", service="graph", kind="batch", roles="")

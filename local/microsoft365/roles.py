@@ -30,6 +30,14 @@ IDS = {
 for _name in (
     "DelegatedPermissionGrant.ReadWrite.All",
     "Team.ReadBasic.All",
+    "TeamSettings.Read.All",
+    "TeamMember.Read.All",
+    "TeamsTab.Read.All",
+    "Channel.ReadBasic.All",
+    "Channel.Create",
+    "ChannelMember.Read.All",
+    "ChannelMessage.Read.All",
+    "Teamwork.Migrate.All",
     "MailboxFolder.Read.All",
     "MailboxItem.Read.All",
     "MailboxItem.Export.All",
@@ -45,10 +53,30 @@ READER = [
     "Organization.Read.All",
     "Mail.Read",
     "MailboxSettings.Read",
+    "Calendars.Read",
+    "Contacts.Read",
     "Files.Read.All",
     "Sites.Read.All",
+    "Team.ReadBasic.All",
+    "TeamSettings.Read.All",
+    "TeamMember.Read.All",
+    "TeamsTab.Read.All",
+    "Channel.ReadBasic.All",
+    "ChannelMember.Read.All",
+    "ChannelMessage.Read.All",
 ]
-RESTORER = ["Mail.ReadWrite", "Files.ReadWrite.All", "Sites.ReadWrite.All", "User.Read.All"]
+RESTORER = [
+    "Mail.ReadWrite",
+    "Calendars.ReadWrite",
+    "Contacts.ReadWrite",
+    "Files.ReadWrite.All",
+    "Sites.ReadWrite.All",
+    "User.Read.All",
+    "Channel.ReadBasic.All",
+    "Channel.Create",
+    "ChannelMessage.Read.All",
+    "Teamwork.Migrate.All",
+]
 
 WORDS = {
     "User.Read.All": "Read the profiles of all users",
@@ -57,6 +85,10 @@ WORDS = {
     "Mail.Read": "Read mail in all mailboxes",
     "Mail.ReadWrite": "Read and write mail in all mailboxes",
     "MailboxSettings.Read": "Read the settings of all mailboxes",
+    "Calendars.Read": "Read calendars in all mailboxes",
+    "Calendars.ReadWrite": "Read and write calendars in all mailboxes",
+    "Contacts.Read": "Read contacts in all mailboxes",
+    "Contacts.ReadWrite": "Read and write contacts in all mailboxes",
     "Files.Read.All": "Read all files",
     "Files.ReadWrite.All": "Read and write all files",
     "Sites.Read.All": "Read items in all site collections",
@@ -71,8 +103,24 @@ ORGANIZATION_READ = f"Organization.Read.All {DIRECTORY}"
 USERS_READ = f"User.Read.All User.ReadWrite.All {DIRECTORY}"
 MAIL_READ = "Mail.Read Mail.ReadWrite"
 MAIL_WRITE = "Mail.ReadWrite"
+CALENDARS_WRITE = "Calendars.ReadWrite"
+CALENDARS_READ = f"Calendars.Read {CALENDARS_WRITE}"
+CONTACTS_WRITE = "Contacts.ReadWrite"
+CONTACTS_READ = f"Contacts.Read {CONTACTS_WRITE}"
 FILES_WRITE = "Files.ReadWrite.All Sites.ReadWrite.All Sites.FullControl.All"
 FILES_READ = f"Files.Read.All Sites.Read.All {FILES_WRITE}"
+SITES_CONTROL = "Sites.FullControl.All"
+SITES_WRITE = f"Sites.ReadWrite.All {SITES_CONTROL}"
+SITES_READ = f"Sites.Read.All {SITES_WRITE}"
+GROUPS_READ = f"GroupMember.Read.All Group.Read.All {DIRECTORY}"
+TEAMS_READ = "Team.ReadBasic.All TeamSettings.Read.All Group.Read.All"
+TEAM_MEMBERS_READ = "TeamMember.Read.All Group.Read.All"
+TABS_READ = "TeamsTab.Read.All Group.Read.All"
+CHANNELS_READ = "Channel.ReadBasic.All Group.Read.All"
+CHANNELS_WRITE = "Channel.Create Teamwork.Migrate.All"
+CHANNEL_MEMBERS_READ = "ChannelMember.Read.All"
+CHANNEL_MESSAGES_READ = "ChannelMessage.Read.All"
+MIGRATE = "Teamwork.Migrate.All"
 APPS_WRITE = "Application.ReadWrite.All"
 APPS_READ = f"Application.ReadWrite.All Application.Read.All {DIRECTORY}"
 GRANTS_WRITE = "AppRoleAssignment.ReadWrite.All"

@@ -20,6 +20,7 @@ class Stats:
         self.bytes_out = 0
         self.bytes_in = 0
         self.faults = 0
+        self.invitations = 0  # people told about a meeting by mail
         self.most_in_flight = 0
 
     def as_json(self) -> dict[str, Any]:
@@ -34,5 +35,6 @@ class Stats:
             "bytesOut": self.bytes_out,
             "bytesIn": self.bytes_in,
             "faults": self.faults,
+            "invitations": self.invitations,
             "mostInFlightPerMailbox": self.most_in_flight,
         }

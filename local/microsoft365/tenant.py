@@ -2,11 +2,16 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from local.microsoft365.drive import Drive
 from local.microsoft365.ids import guid
 from local.microsoft365.mailbox import Mailbox
+from local.microsoft365.outlook_store import Store
+
+if TYPE_CHECKING:
+    from local.microsoft365.site import Library, Site
+    from local.microsoft365.team import Team
 
 JSON = dict[str, Any]
 GLOBAL_ADMINISTRATOR = "62e90394-69f5-4237-9190-012177145e10"
@@ -24,6 +29,8 @@ class User:
     licensed: bool
     created: datetime
     mailbox: Mailbox | None = None
+    calendars: Store | None = None
+    contacts: Store | None = None
     drive: Drive | None = None
     admin: bool = False
     enabled: bool = True
@@ -83,6 +90,10 @@ class Tenant:
     revoked: set[str] = field(default_factory=set)  # app ids that once had a principal
     applications: dict[str, Application] = field(default_factory=dict)  # by app id
     drives: dict[str, User] = field(default_factory=dict)
+    sites: dict[str, "Site"] = field(default_factory=dict)
+    libraries: dict[str, "Library"] = field(default_factory=dict)  # by drive id
+    teams: dict[str, "Team"] = field(default_factory=dict)  # by group id
+    site_log: list[tuple[int, str]] = field(default_factory=list)
     by_upn: dict[str, User] = field(default_factory=dict)
     seq: int = 0
 
@@ -96,6 +107,27 @@ class Tenant:
     def find_user(self, text: str) -> User | None:
         """Find a user by id or user principal name."""
         return self.users.get(text) or self.by_upn.get(text.lower())
+
+    def find_drive(self, drive_id: str) -> tuple[User, Drive] | None:
+        """Find a user's drive or a document library, with who is shown as its author."""
+        library = self.libraries.get(drive_id)
+        if library is not None:
+            return library.owner, library.drive
+        user = self.drives.get(drive_id)
+        return (user, user.drive) if user is not None and user.drive is not None else None
+
+    def add_site(self, site: "Site") -> None:
+        """Take a site with its libraries into the tenant."""
+        self.sites[site.id] = site
+        self.libraries |= {library.drive.id: library for library in site.libraries}
+        self.site_log.append((len(self.site_log) + 1, site.id))
+
+    def remove_site(self, site: "Site") -> None:
+        """Remove a site with everything in it."""
+        del self.sites[site.id]
+        for library in site.libraries:
+            self.libraries.pop(library.drive.id, None)
+        self.site_log.append((len(self.site_log) + 1, site.id))
 
     @property
     def admin(self) -> User:

@@ -9,6 +9,8 @@ from local.microsoft365.mail_json import sent_of
 from local.microsoft365.simulator import Simulator
 from local.microsoft365.sources import sha256_of
 from local.microsoft365.tenant import User
+from local.microsoft365.truth_personal import personal_truth
+from local.microsoft365.truth_sites import summary
 
 JSON = dict[str, Any]
 PAUSE_EVERY = 25
@@ -24,6 +26,7 @@ def world(sim: Simulator) -> JSON:
                 "displayName": tenant.display_name,
                 "admin": {"id": tenant.admin.id, "upn": tenant.admin.upn},
                 "users": [user_summary(user) for user in tenant.users.values()],
+                **summary(tenant),
             }
             for tenant in sim.tenants.values()
         ]
@@ -39,7 +42,12 @@ def user_summary(user: User) -> JSON:
         "displayName": user.display_name,
         "licensed": user.licensed,
         "driveId": user.drive.id if user.drive else None,
-        "counts": {"mails": len(user.mailbox.messages) if user.mailbox else 0, "files": files},
+        "counts": {
+            "mails": len(user.mailbox.messages) if user.mailbox else 0,
+            "files": files,
+            "events": len(user.calendars.things) if user.calendars else 0,
+            "contacts": len(user.contacts.things) if user.contacts else 0,
+        },
     }
 
 
@@ -51,6 +59,8 @@ async def truth(user: User, *, mails: bool = True, files: bool = True) -> JSON:
     """
     body: JSON = {"userId": user.id, "folders": [], "mails": [], "files": [], "driveFolders": []}
     box, drive = user.mailbox, user.drive
+    if mails:
+        body |= personal_truth(user)
     if box is not None and mails:
         body["folders"] = [
             {

@@ -21,6 +21,7 @@ from local.microsoft365.world_names import (
     MAIL_FOLDERS,
     person,
 )
+from local.microsoft365.world_personal import furnish
 from local.microsoft365.world_real import (
     BadInput,
     FoundMail,
@@ -30,6 +31,7 @@ from local.microsoft365.world_real import (
     read_mbox,
     read_tree,
 )
+from local.microsoft365.world_sites import furnish as furnish_sites
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -45,8 +47,15 @@ class Size:
     seed: int = 7
     mail_mean: int = 75_000
     file_mean: int = 60_000
+    events: int = 0
+    contacts: int = 0
     real: bool = True  # CPython's own mails and files beside the generated ones
     unlicensed: bool = True
+    sites: int = 0
+    teams: int = 0
+    site_files: int = 12  # per library
+    list_items: int = 12  # per list
+    messages: int = 12  # threads per channel
     mboxes: list[Path] = field(default_factory=list)
     maildirs: list[Path] = field(default_factory=list)
     trees: list[Path] = field(default_factory=list)
@@ -103,6 +112,7 @@ def _tenant(size: Size, number: int, given: _Input, newest: datetime) -> Tenant:
             _furnish(size, user, (number, index), (peer[0], f"{peer[1]}@{tenant.domain}"), given,
                      newest)  # fmt: skip
         tenant.add(user)
+    furnish_sites(size, tenant, newest)
     return tenant
 
 
@@ -113,6 +123,7 @@ def _furnish(
     seed = seed_of(size.seed, user.id)
     user.mailbox = box = Mailbox(key, EPOCH)
     user.drive = drive = Drive(key, EPOCH)
+    furnish(user, key, (size.events, size.contacts), peer, newest)
     index = place[1]
     own = _assigned(given.own_mails, index, size.users) if place[0] == 0 else []
     if own:

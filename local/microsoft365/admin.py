@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 import orjson
 
-from local.microsoft365 import admin_items, changes, device, graph_groups, people
+from local.microsoft365 import admin_items, admin_sites, changes, device, graph_groups, people
 from local.microsoft365.clock import iso
 from local.microsoft365.consent_pages import grant
 from local.microsoft365.faults import BadRule, read_rule
@@ -170,6 +170,8 @@ async def _tenant(call: Call, name: str, rest: list[str]) -> Answer:
         return answer_json(
             {"id": graph_groups.change(groups, tenant, call.method, name, await _body(call))}
         )
+    if rest[0] in ("sites", "teams") and len(rest) > 1:
+        return await admin_sites.answer(call, tenant, rest)
     if rest[0] == "users" and len(rest) > 2:
         return await _user(call, tenant, rest[1], rest[2:])
     raise Refused(f"nothing at {call.method} {'/'.join(rest)}", 404)

@@ -50,13 +50,13 @@ async def download(call: Call) -> Answer:
     if not opened or opened[0] != "content":
         raise Fault(404, "itemNotFound", "Not found.")
     tenant = sim.tenants.get(str(opened[1]))
-    user = tenant.drives.get(str(opened[2])) if tenant else None
-    call.current_tenant, call.current_user = tenant, user
+    found = tenant.find_drive(str(opened[2])) if tenant else None
+    call.current_tenant, call.current_user = tenant, found[0] if found else None
     if float(str(opened[4])) <= sim.clock.seconds():
         raise Fault(int(sim.limits.get("content", "expiredStatus")), "unauthenticated", "Expired.")
-    item = user.drive.items.get(str(opened[3])) if user and user.drive else None
-    if user is None or user.drive is None or item is None or item.source is None:
+    item = found[1].items.get(str(opened[3])) if found else None
+    if found is None or item is None or item.source is None:
         raise Fault(404, "itemNotFound", "Not found.")
     if item.malware:
         raise Fault(403, "malwareDetected", "Malware detected.", {"X-Virus-Infected": "true"})
-    return serve(item.source, call.headers.get("Range"), mime_type(item), user.drive.etag(item))
+    return serve(item.source, call.headers.get("Range"), mime_type(item), found[1].etag(item))

@@ -77,6 +77,9 @@ class Drive:
     def __init__(self, key: bytes, now: datetime) -> None:
         self.key = key
         self.id = drive_id(key)
+        self.kind = "business"  # documentLibrary in a site
+        self.site_id = ""
+        self.web_url = ""
         self.seq = 0
         self.live = False
         self.items: dict[str, Item] = {}

@@ -14,10 +14,10 @@ JSON = dict[str, Any]
 
 def drive_of(call: Call) -> tuple[User, Drive]:
     """Return the drive the path names; raises Graph's 404."""
-    user = call.current_user
-    if user is None or user.drive is None:
+    found = call.tenant.find_drive(call.params["drive"])
+    if found is None:
         raise Fault(404, "itemNotFound", "The resource could not be found.")
-    return user, user.drive
+    return found
 
 
 def item_of(call: Call, drive: Drive) -> Item:
@@ -36,6 +36,12 @@ def download_url(call: Call, drive: Drive, item: Item) -> str:
     return f"{call.origin}/_content/{token}/download.aspx?UniqueId={item.number}"
 
 
+def place_of(drive: Drive) -> JSON:
+    """Return the members of a parentReference that name the drive."""
+    place: JSON = {"driveType": drive.kind, "driveId": drive.id}
+    return {**place, "siteId": drive.site_id} if drive.site_id else place
+
+
 def mime_type(item: Item) -> str:
     """Return the media type of a file."""
     return item.mime_type or mimetypes.guess_type(item.name)[0] or "application/octet-stream"
@@ -44,6 +50,7 @@ def mime_type(item: Item) -> str:
 def item_json(call: Call, user: User, drive: Drive, item: Item, *, in_delta: bool) -> JSON:
     """Return an item as Graph writes it; the delta shows less (microsoft365.md section 3.1)."""
     person = {"user": {"id": user.id, "displayName": user.display_name, "email": user.upn}}
+    home = f"https://onedrive.example/{drive.key.hex()}"
     shown: JSON = {
         "createdDateTime": iso(item.created),
         "eTag": drive.etag(item),
@@ -51,7 +58,7 @@ def item_json(call: Call, user: User, drive: Drive, item: Item, *, in_delta: boo
         "lastModifiedDateTime": iso(item.modified),
         "name": item.name,
         "size": item.size,
-        "webUrl": f"https://onedrive.example/{drive.key.hex()}/{quote(item.path())}",
+        "webUrl": f"{drive.web_url or home}/{quote(item.path())}",
         "createdBy": person,
         "lastModifiedBy": person,
         "fileSystemInfo": {
@@ -61,7 +68,7 @@ def item_json(call: Call, user: User, drive: Drive, item: Item, *, in_delta: boo
     }
     parent = item.parent
     if parent is not None:
-        above: JSON = {"driveType": "business", "driveId": drive.id, "id": parent.id}
+        above: JSON = {**place_of(drive), "id": parent.id}
         if not in_delta:
             # The delta gives no path (M15).
             path = parent.path()
@@ -69,7 +76,7 @@ def item_json(call: Call, user: User, drive: Drive, item: Item, *, in_delta: boo
             above["path"] = f"/drives/{drive.id}/root:" + (f"/{path}" if path else "")
         shown["parentReference"] = above
     else:
-        shown["parentReference"] = {"driveType": "business", "driveId": drive.id}
+        shown["parentReference"] = place_of(drive)
         shown["root"] = {}
     if not in_delta:
         shown["cTag"] = drive.ctag(item)

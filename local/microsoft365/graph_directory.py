@@ -18,6 +18,7 @@ DEFAULT_USER = frozenset(
     }
 )  # fmt: skip
 EXCHANGE_PLAN = "efb87545-963c-4e0d-99df-69c6916d9eb0"
+TEAMS_PLAN = "57ff2da0-773e-42df-b2af-ffb7a2317929"
 SHAREPOINT_PLAN = "5dbe027f-2339-4123-9542-606e4d348a72"
 
 
@@ -97,6 +98,7 @@ def _plans() -> list[JSON]:
         for plan, name in (
             (EXCHANGE_PLAN, "EXCHANGE_S_ENTERPRISE"),
             (SHAREPOINT_PLAN, "SHAREPOINTENTERPRISE"),
+            (TEAMS_PLAN, "TEAMS1"),
         )
     ]
 
@@ -194,6 +196,11 @@ async def user_drives(call: Call) -> Answer:
 )
 async def drive_by_id(call: Call) -> Answer:
     """Get a drive by id."""
+    library = call.tenant.libraries.get(call.params["drive"])
+    if library is not None:
+        from local.microsoft365.graph_sites import library_json
+
+        return answer_json(pick(library_json(library), selected(call)))
     if call.current_user is None:
         raise Fault(404, "itemNotFound", "The resource could not be found.")
     return answer_json(pick(drive_json(call.tenant, call.user), selected(call)))

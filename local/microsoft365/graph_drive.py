@@ -13,6 +13,7 @@ from local.microsoft365.drive_json import (
     item_of,
     mime_type,
     narrowed,
+    place_of,
 )
 from local.microsoft365.query import link, page, selected
 from local.microsoft365.roles import FILES_READ
@@ -205,7 +206,7 @@ def _deleted(drive: Drive, identity: str) -> JSON:
     shown: JSON = {
         "id": identity,
         "size": 0,
-        "parentReference": {"driveType": "business", "driveId": drive.id, "id": parent},
+        "parentReference": {**place_of(drive), "id": parent},
         "deleted": {"state": "deleted"},
     }
     shown["folder" if folder else "file"] = {}

@@ -85,6 +85,8 @@ class Throttle:
             self._sharepoint(scope, call, route, ticket)
         elif route.service == "identity":
             self._identity(scope, call, route, ticket)
+        elif route.service == "teams":
+            self._teams(scope, call)
         return ticket
 
     def leave(self, ticket: Ticket) -> None:
@@ -112,6 +114,18 @@ class Throttle:
         if window.used > limits["requests"]:
             more = {"x-ms-throttle-scope": f"Application/Total/{app}"}
             raise self._refuse(f"app {app}", "TooManyRequests", "Too many requests.", left, more)
+
+    def _teams(self, scope: str, call: Call) -> None:
+        limits, now = self._limits.section("teams"), self._clock.seconds()
+        posts = call.method != "GET"
+        team = call.params.get("team", "")
+        most = limits["postPerTenant" if posts else "perTenant"]
+        tenant = ("teams write" if posts else "teams", most)
+        for key, allowed in (tenant, (team, limits["perTeam"])):
+            window = self._window(key, scope)
+            wait = window.spend(1, limits["window"], now)
+            if window.used > allowed:
+                raise self._refuse(scope, "TooManyRequests", "Too many requests.", wait, {})
 
     def _outlook(self, scope: str, ticket: Ticket) -> None:
         limits = self._limits.section("outlook")

@@ -7,6 +7,7 @@ from functions.api.app import api
 from functions.binding import bind
 from functions.timers.adjust_licences import blueprint as adjust_licences
 from functions.timers.expire_licences import blueprint as expire_licences
+from functions.timers.finish_transfers import blueprint as finish_transfers
 from functions.timers.keep_audit import blueprint as keep_audit
 from functions.timers.reap_answers import blueprint as reap_answers
 from functions.timers.start_due_backups import blueprint as start_due_backups
@@ -17,7 +18,14 @@ from orchestrations.restore import blueprint as restore
 
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
-TIMERS = (start_due_backups, keep_audit, reap_answers, expire_licences, adjust_licences)
+TIMERS = (
+    start_due_backups,
+    keep_audit,
+    reap_answers,
+    expire_licences,
+    adjust_licences,
+    finish_transfers,
+)
 
 for blueprint in (bind(api), *TIMERS, onboarding, backup, restore, batch_edit):
     app.register_functions(blueprint)

@@ -25,6 +25,7 @@ from functions.api.partners import router as partners
 from functions.api.permissions import router as permissions
 from functions.api.policies import router as policies
 from functions.api.pools import router as pools
+from functions.api.resellers import router as resellers
 from functions.api.restores import router as restores
 from functions.api.roles import router as roles
 from functions.api.session_logs import router as session_logs
@@ -58,6 +59,7 @@ ROUTERS: list[APIRouter] = [
     catalogue,
     batch_edits,
     pools,
+    resellers,
     subscription_previews,
     subscriptions,
     customer_services,

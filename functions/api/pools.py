@@ -23,11 +23,9 @@ from shared.licensing.repository import TABLE, Outcome
 from shared.licensing.requests import Seats, Settings, Slot, Word
 from shared.licensing.rules.orders import OrderChange
 from shared.licensing.rules.purchases import Purchase
-from shared.licensing.rules.tier2 import Passing
 
 router = APIRouter(tags=["licences"])
 Reader = Annotated[Caller, Depends(requires("licences.read"))]
-Reseller = Annotated[Caller, Depends(requires("resellers.write"))]
 Operator = Annotated[Caller, Depends(requires("pools.order"))]
 
 
@@ -48,6 +46,24 @@ class OrderIn(ApiModel):
     name: Word | None = None
     entitlements: Settings = {}
 
+    def bought(self, pool_id: str) -> Purchase:
+        """The same in the words of the rules; `pool_id` is for a pool that is new."""
+        return Purchase(
+            pool_id=pool_id,
+            order_id=self.order_id,
+            item=self.item,
+            quantity=self.quantity,
+            channel=self.channel,
+            source=self.source,
+            payment_model=self.payment_type,
+            payment_option=self.payment_option,
+            contract_effective=self.contract_effective,
+            end=self.end,
+            start=self.start,
+            name=self.name or "",
+            entitlements=dict(self.entitlements),
+        )
+
 
 class OrderChangeIn(ApiModel):
     """What happened to an order of the pool (24.2 Order)."""
@@ -58,12 +74,9 @@ class OrderChangeIn(ApiModel):
     quantity: Seats | None = None
     end: date | None = None
 
-
-class PassingIn(ApiModel):
-    """Seats to a partner of the second tier, or back (RES-04, RES-09)."""
-
-    partner_id: Word
-    quantity: Seats
+    def changed(self) -> OrderChange:
+        """The same in the words of the rules."""
+        return OrderChange(self.order_id, self.action, self.quantity, self.end)
 
 
 class StandingModel(ApiModel):
@@ -116,25 +129,12 @@ async def order(
     body: OrderIn, request: Request, response: Response, caller: Operator
 ) -> PoolChangedOut:
     """For a partner, by the operator only; it may join a pool that fits (LIC-03, MKT-11)."""
-    scope = await _of_partner(body.partner_id)
+    scope = await scope_of(body.partner_id)
     command = licensing.command_of(request, caller)
-    bought = Purchase(
-        pool_id=command.id,  # the same for every attempt under one Idempotency-Key
-        order_id=body.order_id,
-        item=body.item,
-        quantity=body.quantity,
-        channel=body.channel,
-        source=body.source,
-        payment_model=body.payment_type,
-        payment_option=body.payment_option,
-        contract_effective=body.contract_effective,
-        end=body.end,
-        start=body.start,
-        name=body.name or "",
-        entitlements=dict(body.entitlements),
-    )
+    # The id is the same for every attempt under one Idempotency-Key.
+    wish = wishes.purchase(body.bought(command.id))
     with licensing.placed():
-        done = await licensing.perform(scope, command, wishes.purchase(bought))
+        done = await licensing.perform(scope, command, wish)
     made = _changed(done, body.order_id)
     response.headers["Location"] = address(f"/pools/{made.pool.id}")
     return made
@@ -143,11 +143,10 @@ async def order(
 @router.post("/pools:changeOrder", operation_id="pools_change_order", summary="Change an order")
 async def change_order(body: OrderChangeIn, request: Request, caller: Operator) -> PoolChangedOut:
     """More, less, renewed, cancelled, suspended: with everything that follows (LIC-47, RES-08)."""
-    scope = await _of_partner(body.partner_id)
-    change = OrderChange(body.order_id, body.action, body.quantity, body.end)
+    scope = await scope_of(body.partner_id)
     with licensing.placed():
         command = licensing.command_of(request, caller)
-        done = await passing.apply_order(deps().ledgers, scope, command, change)
+        done = await passing.apply_order(deps().ledgers, scope, command, body.changed())
         return _changed(done, body.order_id)
 
 
@@ -158,43 +157,12 @@ async def change_order(body: OrderChangeIn, request: Request, caller: Operator) 
 )
 async def set_standing(partner_id: str, body: StandingModel, _: Operator) -> StandingModel:
     """By the operator only (RES-01, RES-06, LIC-55)."""
-    scope = await _of_partner(partner_id)
+    scope = await scope_of(partner_id)
     await standings.save(deps().tables[TABLE], scope, Standing(**dict(body)))
     return body
 
 
-@router.post("/pools/{pool_id}:passOn", operation_id="pools_pass_on", summary="Pass seats on")
-async def pass_on(
-    pool_id: str, body: PassingIn, request: Request, caller: Reseller
-) -> PoolChangedOut:
-    """To a partner of the second tier; never more out than in (RES-04)."""
-    return await _transfer("out", pool_id, body, request, caller)
-
-
-@router.post("/pools/{pool_id}:takeBack", operation_id="pools_take_back", summary="Take back")
-async def take_back(
-    pool_id: str, body: PassingIn, request: Request, caller: Reseller
-) -> PoolChangedOut:
-    """What the partner's customers do not hold (RES-09)."""
-    return await _transfer("back", pool_id, body, request, caller)
-
-
-async def _transfer(
-    direction: str, pool_id: str, body: PassingIn, request: Request, caller: Caller
-) -> PoolChangedOut:
-    given = deps()
-    standing = await standings.of(given.tables[TABLE], caller.scope)
-    command = licensing.command_of(request, caller)
-    asked = Passing(command.id, pool_id, body.partner_id, body.quantity)
-    verb = passing.pass_on if direction == "out" else passing.take_back
-    with licensing.placed():
-        (await given.ledgers.load(caller.scope)).book.pool(pool_id)
-        await _of_partner(body.partner_id)
-        done = await verb(given.ledgers, caller.scope, command, standing, asked)
-        return _shown(done, pool_id)
-
-
-async def _of_partner(partner_id: str) -> Scope:
+async def scope_of(partner_id: str) -> Scope:
     """The books of a partner; `NotFound` for one that is not registered."""
     scope = Scope(partner_id)
     await deps().partners.home_of(scope)
@@ -211,10 +179,11 @@ async def _book(caller: Caller, as_of: date | None, known_at: Any) -> Book:
 
 def _changed(done: Outcome, order_id: str) -> PoolChangedOut:
     pool_id = next(key for key, pool in done.book.pools.items() if order_id in pool.orders)
-    return _shown(done, pool_id)
+    return shown(done, pool_id)
 
 
-def _shown(done: Outcome, pool_id: str) -> PoolChangedOut:
+def shown(done: Outcome, pool_id: str) -> PoolChangedOut:
+    """What a change of a pool did, as its owner sees it."""
     return PoolChangedOut(
         pool=PoolOut.of(done.book, done.book.pool(pool_id)),
         events=[event.seq for event in done.events],

@@ -28,6 +28,8 @@ CUSTOMER_PARAMETERS = {
 SEES_ALL = ("administrator", "daemon")
 LIMITED = ("groupUser", "limitedDaemon", "key", "customerAdmin", "customerUser", "inContext")
 
+OTHERS = ("role_id", "user_id", "client_id", "reseller_id")
+
 # Query parameters that a route cannot do without.
 QUERIES = {"sessions_export": {"month": "2026-01"}, "snapshots_compare": {"since": "2"}}
 
@@ -77,12 +79,18 @@ def licensing_bodies(target: dict[str, str]) -> dict[str, Any]:
     partner = {"partnerId": target["policy_id"][:16]}
     days = {"contractEffective": "2026-01-01", "end": "2036-12-31"}
     seats = {"quantity": 1}
+    reseller = {"displayName": "R", "email": "r@r.example"}
+    own = target["reseller_id"]
     verb = {"verb": "expire", "subscriptionId": "CBM-M365"}
     return {
         "pools_order": {**partner, **days, "orderId": "o", "item": "CBM-M365"},
         "pools_change_order": {**partner, "orderId": "o", "action": "suspend"},
-        "pools_pass_on": {**partner, **seats},
-        "pools_take_back": {**partner, **seats},
+        "resellers_invite": reseller,
+        "resellers_edit": reseller,
+        "reseller_invitations_accept": {"token": f"hfr.{target['policy_id'][:16]}.{own}.x"},
+        "pools_pass_on": {"resellerId": own, **seats},
+        "pools_take_back": {"resellerId": own, **seats},
+        "pools_move": {"fromResellerId": own, "toResellerId": own, **seats},
         "partners_set_standing": {"tier2Enabled": True},
         "subscriptions_assign": {"slot": "CBM-M365", "type": "Trial"},
         "subscriptions_edit": {"settings": {}},
@@ -126,7 +134,7 @@ def test_every_route_declares_exactly_one_right() -> None:
 
 
 def test_every_route_with_a_body_is_tried() -> None:
-    target = dict.fromkeys((*CUSTOMER_PARAMETERS, "role_id", "user_id", "client_id"), "x" * 16)
+    target = dict.fromkeys((*CUSTOMER_PARAMETERS, *OTHERS), "x" * 16)
     assert {name for *_, name, takes in routes() if takes} == bodies(target).keys()
 
 
@@ -156,7 +164,9 @@ def _names_target(route: Any, target: dict[str, str]) -> bool:
     if set(re.findall(r"{(\w+)}", path)):
         return True
     told = str(bodies(target)[name]) if takes_body else ""
-    return any(target[each] in told for each in (*CUSTOMER_PARAMETERS, "user_id", "role_id"))
+    return any(
+        target[each] in told for each in (*CUSTOMER_PARAMETERS, "user_id", "role_id", "reseller_id")
+    )
 
 
 @pytest.mark.parametrize(
@@ -191,7 +201,7 @@ async def test_foreign_ids_are_unknown_on_every_route(
 
 
 # Refusals of ids inside a body: the same for what is foreign and what never was.
-UNKNOWN = {(400, "CUSTOMER_UNKNOWN"), (400, "ROLE_UNKNOWN")}
+UNKNOWN = {(400, "CUSTOMER_UNKNOWN"), (400, "ROLE_UNKNOWN"), (400, "INVITATION_INVALID")}
 
 
 def _is_told_per_item(route: Any, answer: httpx.Response) -> bool:

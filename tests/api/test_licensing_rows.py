@@ -194,21 +194,3 @@ async def test_as_of_known_at_and_pages_of_the_ledger(shop: Shop) -> None:
     assert "nextLink" not in rest
     mine = await shop.get(f"/ledger?customerId={shop.customer}")
     assert [event["kind"] for event in mine["value"]] == ["Assigned", "Increased"]
-
-
-async def test_res_04_seats_passed_on_and_taken_back(shop: Shop) -> None:
-    pool = await shop.buy()
-    other = await Shop(shop.deps, shop.api, shop._bearer).open()
-    body = {"partnerId": other.partner_id, "quantity": 40}
-    check_problem(await shop.post(f"/pools/{pool}:passOn", body), 403, "TIER2_NOT_ENABLED")
-    path = f"/api/v1/partners/{shop.partner_id}:setStanding"
-    allowed = {"tier2Enabled": True, "isReseller": True}
-    await shop.api.post(path, json=allowed, headers=shop.operator)
-    answer = await shop.post(f"/pools/{pool}:passOn", body)
-    assert answer.json()["pool"]["passedOn"] == 40, answer.text
-    (theirs,) = (await other.get("/pools"))["value"]
-    assert theirs["available"] == 40
-    answer = await shop.post(f"/pools/{pool}:takeBack", {**body, "quantity": 15})
-    assert answer.json()["pool"]["passedOn"] == 25, answer.text
-    await shop.adds_up()
-    await other.adds_up()

@@ -14,10 +14,15 @@ from shared.bootstrap import Deps
 from shared.customers import repository as customers
 from shared.customers.model import AdminUser, Customer, CustomerState, LegalConfirmation, Service
 from shared.kit import ids
+from shared.licensing import standings
+from shared.licensing.model import Standing
+from shared.licensing.repository import TABLE as LICENSING
 from shared.onboarding import repository as onboarding
 from shared.onboarding.model import OnboardingRun, Plan
 from shared.protection import repository as protection
 from shared.protection.model import Policy, ProtectedObject, Session
+from shared.resellers import repository as resellers
+from shared.resellers.model import Reseller
 from shared.restore import repository as restores
 from shared.restore.model import Restore, Target
 
@@ -124,7 +129,7 @@ def made_up(like: dict[str, str]) -> dict[str, str]:
         name: customer + text[ids.CUSTOMER_LENGTH :] if name not in FIXED else text
         for name, text in like.items()
     }
-    others = ("role_id", "user_id", "group_id", "key_id", "client_id", "admin_id")
+    others = ("role_id", "user_id", "group_id", "key_id", "client_id", "admin_id", "reseller_id")
     return forms | {name: ids.new_id() for name in others} | {"client_id": str(uuid.uuid4())}
 
 
@@ -171,7 +176,20 @@ async def _stuff(deps: Deps, partner: Partner, members: frozenset[str], name: st
         "user_id": user.user_id,
         "client_id": client.client_id,
         "key_id": key.key_id,
+        "reseller_id": await _reseller(deps, scope, name),
     }
+
+
+async def _reseller(deps: Deps, scope: Scope, name: str) -> str:
+    """A partner of the second tier, of a partner that may have some."""
+    standing = Standing(tier2_enabled=True, is_reseller=True)
+    await standings.save(deps.tables[LICENSING], scope, standing)
+    made = Reseller(
+        reseller_id=ids.new_id(), above=scope.partner_id, display_name=name,
+        email="r@r.example", invited_at=START, invited_by="ann", expires_at=START,
+    )  # fmt: skip
+    await resellers.add(deps.tables, made)
+    return made.reseller_id
 
 
 async def _customer(deps: Deps, partner: Partner, name: str, tenant: str) -> dict[str, str]:

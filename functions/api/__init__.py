@@ -12,18 +12,23 @@ from functions.api.contexts import router as contexts
 from functions.api.coverage import router as coverage
 from functions.api.customer_access import router as customer_access
 from functions.api.customer_groups import router as customer_groups
+from functions.api.customer_licences import leavers as customer_leavers
+from functions.api.customer_licences import router as customer_licences
 from functions.api.customer_services import router as customer_services
 from functions.api.customers import router as customers
 from functions.api.documents import router as documents
 from functions.api.finding import router as finding
 from functions.api.ledger import router as ledger
 from functions.api.licence_adjustments import router as licence_adjustments
+from functions.api.licence_interventions import router as licence_interventions
+from functions.api.licence_reports import router as licence_reports
 from functions.api.objects import router as objects
 from functions.api.onboarding import router as onboarding
 from functions.api.operations import router as operations
 from functions.api.partners import router as partners
 from functions.api.permissions import router as permissions
 from functions.api.policies import router as policies
+from functions.api.pool_previews import router as pool_previews
 from functions.api.pools import router as pools
 from functions.api.resellers import router as resellers
 from functions.api.restores import router as restores
@@ -59,10 +64,15 @@ ROUTERS: list[APIRouter] = [
     catalogue,
     batch_edits,
     pools,
+    pool_previews,
     resellers,
     subscription_previews,
     subscriptions,
     customer_services,
+    customer_licences,
+    customer_leavers,
+    licence_reports,
+    licence_interventions,
     ledger,
     licence_adjustments,
     audit,

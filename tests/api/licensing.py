@@ -14,6 +14,7 @@ from shared.customers import repository as customers
 from shared.customers.model import Customer, CustomerState
 from shared.kit import ids
 from shared.kit.clock import FixedClock
+from shared.licensing import service
 
 SLOT = "CBM-M365"
 
@@ -108,13 +109,34 @@ class Shop:
 
     async def preview(self, verb: str, **body: Any) -> dict[str, Any]:
         """What a verb would do."""
-        if verb not in {"assign", "setAddOn", "disconnect"}:
+        if verb not in {"assign", "setAddOn", "setHidden", "adjust", "disconnect"}:
             body.setdefault("subscriptionId", SLOT)
         path = f"/customers/{self.customer}/subscriptions:preview"
         answer = await self.post(path, {"change": {"verb": verb, **body}})
         assert answer.status_code == 200, answer.text
         told: dict[str, Any] = answer.json()
         return told
+
+    async def change_order(self, action: str, order: str = "order1", **more: Any) -> httpx.Response:
+        """As the operator: what happened to an order."""
+        return await self.operate(
+            "/pools:changeOrder", {"orderId": order, "action": action, **more}
+        )
+
+    async def intervene(self, verb: str, path: str = "", **more: Any) -> httpx.Response:
+        """As the operator: a licence from outside the pools, an early end, what was used."""
+        if verb not in {"beginOverride", "endOverride"}:
+            more.setdefault("subscriptionId", SLOT)
+        body = {"customerId": self.customer, "change": {"verb": verb, **more}}
+        return await self.operate(f"/licence-interventions{path}", body)
+
+    async def disconnect(self) -> httpx.Response:
+        """Let the customer go."""
+        return await self.post(f"/customers/{self.customer}:disconnect", {"confirmed": True})
+
+    async def sweep(self) -> None:
+        """A night."""
+        await service.sweep(self.deps.ledgers, self.scope)
 
     async def sub(self, its_id: str = SLOT) -> dict[str, Any]:
         """A subscription."""
@@ -135,6 +157,16 @@ class Shop:
         """The ledger tells what is stored."""
         answer = await self.post("/ledger:verify")
         assert answer.json()["ok"], answer.text
+
+
+def refused(
+    answer: httpx.Response, status: int, code: str, rule: str, first: str | None = None
+) -> dict[str, Any]:
+    """The problem document: by this rule, until this day."""
+    assert (answer.status_code, code_of(answer)) == (status, code), answer.text
+    problem: dict[str, Any] = answer.json()
+    assert (problem["rule"], problem.get("firstAllowedOn")) == (rule, first), problem
+    return problem
 
 
 def code_of(answer: httpx.Response) -> str:

@@ -79,6 +79,9 @@ def licensing_bodies(target: dict[str, str]) -> dict[str, Any]:
     partner = {"partnerId": target["policy_id"][:16]}
     days = {"contractEffective": "2026-01-01", "end": "2036-12-31"}
     seats = {"quantity": 1}
+    customer = target["customer_id"]
+    consumed = {"verb": "noteConsumption", "subscriptionId": "CBM-M365", "consumed": 1}
+    suspend = {"verb": "changeOrder", **partner, "orderId": "o", "action": "suspend"}
     reseller = {"displayName": "R", "email": "r@r.example"}
     own = target["reseller_id"]
     verb = {"verb": "expire", "subscriptionId": "CBM-M365"}
@@ -91,6 +94,12 @@ def licensing_bodies(target: dict[str, str]) -> dict[str, Any]:
         "pools_pass_on": {"resellerId": own, **seats},
         "pools_take_back": {"resellerId": own, **seats},
         "pools_move": {"fromResellerId": own, "toResellerId": own, **seats},
+        "pools_preview": {"change": suspend},
+        "pools_cancel": {},
+        "pools_preview_cancel": {},
+        "licences_intervene": {**partner, "customerId": customer, "change": consumed},
+        "licences_preview_intervention": {**partner, "customerId": customer, "change": consumed},
+        "customers_disconnect": {"confirmed": True},
         "partners_set_standing": {"tier2Enabled": True},
         "subscriptions_assign": {"slot": "CBM-M365", "type": "Trial"},
         "subscriptions_edit": {"settings": {}},

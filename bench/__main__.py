@@ -1,6 +1,6 @@
 """`make bench`: run every case, print one table, write bench-report.json.
 
-python -m bench [case ...]      cases: imports startup requests memory access taskhub
+python -m bench [case ...]      cases: imports startup requests memory access taskhub licensing
 """
 
 import argparse
@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.figure import Figure, show
 from local.signals import orderly_end
 
-CASES = ("imports", "startup", "requests", "memory", "access", "taskhub")
+CASES = ("imports", "startup", "requests", "memory", "access", "taskhub", "licensing")
 
 
 def main() -> int:

@@ -1,16 +1,15 @@
 """What nobody asks for: sweeps by date, and seats that follow the tenants (24.3, LIC-43 to 46)."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from shared.access.model import Scope
 from shared.catalogue.model import Basis
 from shared.customers import repository
 from shared.customers.tenant_licences import read_licences
-from shared.licensing import brake, reading, service, standings
-from shared.licensing.book import Book
-from shared.licensing.model import Mode, State
+from shared.licensing import agenda, brake, service
+from shared.licensing.model import State
 from shared.licensing.refusals import MassChange
 from shared.licensing.repository import TABLE
 from shared.licensing.rules.adjusting import Need
@@ -24,10 +23,15 @@ log = logging.getLogger(__name__)
 async def sweep_all(deps: "Deps") -> dict[str, int]:
     """Partner -> events; one partner's trouble is logged and keeps nobody else waiting."""
 
-    async def one(scope: Scope) -> int:
-        return (await service.sweep(deps.ledgers, scope)).events
+    table, today = deps.tables[TABLE], deps.ledgers.today()
+    lines = await agenda.due(table, today)
 
-    return await _each(deps, one)
+    async def one(scope: Scope) -> int:
+        swept = await service.sweep(deps.ledgers, scope)
+        await agenda.strike(table, lines[scope.partner_id], today, settled=swept.settled)
+        return swept.events
+
+    return await _each(list(lines), one)
 
 
 async def adjust_all(deps: "Deps") -> dict[str, int]:
@@ -41,7 +45,7 @@ async def adjust_all(deps: "Deps") -> dict[str, int]:
             log.warning("%s: %s", scope.partner_id, stopped.detail)
             return 0
 
-    return await _each(deps, one)
+    return await _each(await agenda.following(deps.tables[TABLE]), one)
 
 
 async def adjust_approved(deps: "Deps") -> dict[str, int]:
@@ -54,7 +58,7 @@ async def adjust_approved(deps: "Deps") -> dict[str, int]:
         await brake.release(deps.tables[TABLE], scope)
         return done
 
-    return await _each(deps, one)
+    return await _each(await agenda.following(deps.tables[TABLE]), one)
 
 
 async def adjust(deps: "Deps", scope: Scope, *, approved: bool = False) -> int:
@@ -62,32 +66,20 @@ async def adjust(deps: "Deps", scope: Scope, *, approved: bool = False) -> int:
 
     A tenant that cannot be read is left out, so nothing of it changes. `MassChange` (409).
     """
-    head = await deps.ledgers.head(scope)
-    if not head.seq:
-        return 0
-    book = await reading.whole_book(deps.ledgers, scope)
     found: dict[str, dict[Basis, int] | None] = {}
     needs = []
-    for key, basis in sorted(_following(book).items()):
-        customer_id = book.subs[key].customer_id
+    services = deps.ledgers.catalogue.service_by_code
+    for sub in await deps.ledgers.following(scope):
+        basis, customer_id = services[sub.service].licence_basis, sub.customer_id
+        if basis is None or sub.state is not State.ACTIVE:
+            continue
         if customer_id not in found:
             found[customer_id] = await _read(deps, scope, customer_id)
         counted = found[customer_id]
         if counted is not None:
-            needs.append(Need(key, counted[basis]))
+            needs.append(Need(sub.key, counted[basis]))
     swept = await service.adjust(deps.ledgers, scope, needs, approved=approved)
     return swept.events
-
-
-def _following(book: Book) -> dict[str, Basis]:
-    """Automatic subscriptions that follow a tenant's licences, and which of them."""
-    services = book.catalogue.service_by_code
-    return {
-        key: basis
-        for key, sub in book.subs.items()
-        if sub.mode is Mode.AUTO and sub.state is State.ACTIVE
-        if (basis := services[sub.service].licence_basis) is not None
-    }
 
 
 async def _read(deps: "Deps", scope: Scope, customer_id: str) -> dict[Basis, int] | None:
@@ -97,9 +89,9 @@ async def _read(deps: "Deps", scope: Scope, customer_id: str) -> dict[Basis, int
     return await read_licences(deps, customer.tenant_id)
 
 
-async def _each(deps: "Deps", work: Callable[[Scope], Awaitable[int]]) -> dict[str, int]:
+async def _each(partners: Sequence[str], work: Callable[[Scope], Awaitable[int]]) -> dict[str, int]:
     done = {}
-    for partner_id in await standings.partners(deps.tables[TABLE]):
+    for partner_id in partners:
         try:
             events = await work(Scope(partner_id))
         except Exception:  # the next run finds it undone and does it

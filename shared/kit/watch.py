@@ -68,6 +68,16 @@ def watching() -> Iterator[Watch]:
         _watch.reset(token)
 
 
+@contextmanager
+def unwatched() -> Iterator[None]:
+    """What is read and written inside is not noted: it is done for others."""
+    token = _watch.set(None)
+    try:
+        yield
+    finally:
+        _watch.reset(token)
+
+
 def current() -> Watch | None:
     """The watch of the work that is running; None outside of `watching`."""
     return _watch.get()

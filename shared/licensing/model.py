@@ -242,6 +242,10 @@ class Head(_Entity):
     recorded: datetime | None = None
     next_due: date | None = None
     """No row of the partner is due before this day: what a nightly sweep looks at first."""
+    ended: tuple[str, ...] = ()
+    """Pools that have ended since a sweep last looked through the subscriptions of each."""
+    follows: bool = False
+    """Whether a subscription follows its tenant, or has done so."""
     automated_on: date | None = None
     automated: int = 0
     """Seats that automation has moved on `automated_on`: what the mass-change brake counts."""

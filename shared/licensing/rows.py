@@ -1,16 +1,17 @@
 """Licensing's models as table rows and back, and the columns that rows are found by."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any
 
 from shared.kit.tables import Row
 from shared.licensing.book import LIVE, Decision
 from shared.licensing.ledger import Event
-from shared.licensing.model import Guard, Head, Pool, Subscription, pool_key
+from shared.licensing.model import Guard, Head, Mode, Pool, Subscription, pool_key
 from shared.licensing.rules import dates
 
 _FOUND_BY = frozenset({"due", "live"})
+_GUARD = "~guard"
 
 
 def event_key(seq: int) -> str:
@@ -21,6 +22,27 @@ def event_key(seq: int) -> str:
 def command_key(command_id: str) -> str:
     """Row key of a command."""
     return f"command~{command_id}"
+
+
+def of_customer(customer_id: str) -> str:
+    """What the row keys of everything of a customer begin with."""
+    return f"sub~{customer_id}~"
+
+
+def guard_row_key(customer_id: str) -> str:
+    """Row key of a guard: among its customer's subscriptions, where no slot is named like that."""
+    return f"{of_customer(customer_id)}{_GUARD}"
+
+
+def divided(found: Iterable[Row]) -> tuple[list[Subscription], list[Guard]]:
+    """Rows of customers as what they are."""
+    subs, guards = [], []
+    for row in found:
+        if row.key.endswith(_GUARD):
+            guards.append(to_guard(row))
+        else:
+            subs.append(to_sub(row))
+    return subs, guards
 
 
 def to_pool(row: Row) -> Pool:
@@ -95,7 +117,7 @@ def changed(partner: str, decision: Decision) -> list[Row]:
             columns = {"due": due.isoformat() if due else None, "live": sub.state in LIVE}
             found.append(Row(partner, key, sub.model_dump(mode="json") | columns))
     found += [
-        Row(partner, guard.key, guard.model_dump(mode="json"))
+        Row(partner, guard_row_key(customer), guard.model_dump(mode="json"))
         for customer, guard in after.guards.items()
         if before.guards.get(customer) != guard
     ]
@@ -109,6 +131,8 @@ def moved_head(head: Head, events: Sequence[Event], decision: Decision, *, autom
         "hash": events[-1].hash,
         "recorded": events[-1].recorded,
         "next_due": min((d for d in (head.next_due, due_day(decision)) if d), default=None),
+        "ended": tuple(sorted({*head.ended, *_ended_by(decision)})),
+        "follows": head.follows or any(sub.mode is Mode.AUTO for sub in _changed_subs(decision)),
     }
     if automated:
         day = decision.after.day
@@ -120,9 +144,7 @@ def moved_head(head: Head, events: Sequence[Event], decision: Decision, *, autom
 def due_day(decision: Decision) -> date | None:
     """The first day on which one of the changed rows is due."""
     before, after = decision.before, decision.after
-    days = [
-        dates.next_due_of_sub(sub) for key, sub in after.subs.items() if before.subs.get(key) != sub
-    ]
+    days = [dates.next_due_of_sub(sub) for sub in _changed_subs(decision)]
     days += [
         dates.next_due_of_pool(pool)
         for pool_id, pool in after.pools.items()
@@ -139,6 +161,17 @@ def moved_seats(events: Sequence[Event]) -> int:
         for move in event.moves
         if move.source.startswith("sub~") or move.target.startswith("sub~")
     )
+
+
+def _changed_subs(decision: Decision) -> list[Subscription]:
+    before, after = decision.before.subs, decision.after.subs
+    return [sub for key, sub in after.items() if before.get(key) != sub]
+
+
+def _ended_by(decision: Decision) -> list[str]:
+    """Pools whose end the decision records."""
+    kinds = [event.subject for event in decision.events if event.kind == "PoolEnded"]
+    return [key.removeprefix("pool~") for key in kinds]
 
 
 def _values(row: Row) -> dict[str, Any]:

@@ -4,22 +4,20 @@
 Reading is in `reading`, tier 2 and orders of resellers in `passing`. See README.md.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from typing import Any
 
 from shared.access.model import Scope
 from shared.kit.errors import HoldfastError
-from shared.kit.tables import LostRace
 from shared.licensing import explaining
 from shared.licensing.book import Book, Decision
-from shared.licensing.ledger import Event
-from shared.licensing.model import BATCH_MAX_CUSTOMERS
+from shared.licensing.model import BATCH_MAX_CUSTOMERS, Subscription
+from shared.licensing.page import TooManyRows
 from shared.licensing.refusals import BatchLimit, InvalidRequest
-from shared.licensing.repository import BATCH, Command, Ledgers, Outcome, size
+from shared.licensing.repository import Command, Decide, Ledgers, Outcome
 from shared.licensing.rows import moved_seats
-from shared.licensing.rules import adjusting, dates, sweeping
+from shared.licensing.rules import adjusting, sweeping
 from shared.licensing.rules.adjusting import Need
 from shared.licensing.wishes import Wish
 
@@ -61,6 +59,13 @@ class Swept:
     notices: tuple[dict[str, Any], ...] = ()
     skipped: bool = False
     """Nothing was due: one read was made."""
+    settled: bool = False
+    """It is written down when something is due next."""
+
+    def __add__(self, more: "Swept") -> "Swept":
+        """Both."""
+        notices = (*self.notices, *more.notices)
+        return Swept(self.events + more.events, self.commits + more.commits, notices)
 
 
 async def perform(ledgers: Ledgers, scope: Scope, command: Command, wish: Wish) -> Outcome:
@@ -129,16 +134,12 @@ async def sweep(ledgers: Ledgers, scope: Scope, *, actor: str = "timer") -> Swep
     head = await ledgers.head(scope)
     if head.next_due is None or head.next_due > ledgers.today():
         return Swept(skipped=True)
-    command = Command(actor=actor, request="sweep pools")
-    pools = await ledgers.run(scope, command, sweeping.sweep_pools)
-    events, commits = len(pools.events), 1 if pools.events else 0
-    notices = list(pools.notices)
-    while True:
-        try:
-            subs = await _sweep_subscriptions(ledgers, scope, actor)
-        except LostRace:
-            continue  # somebody's change was written: look again
-        return Swept(events + subs.events, commits + subs.commits, (*notices, *subs.notices))
+    pools = sweeping.due_pools((await ledgers.load(scope)).book)
+    swept = await _in_chunks(ledgers, scope, actor, "sweep pools", pools, sweeping.sweep_pools)
+    ended = (await ledgers.head(scope)).ended
+    due = [sub.key for sub in await ledgers.due(scope, ended)]
+    swept += await _in_chunks(ledgers, scope, actor, "sweep", due, sweeping.sweep_subscriptions)
+    return replace(swept, settled=await ledgers.note_night(scope, ended))
 
 
 async def adjust(
@@ -155,73 +156,71 @@ async def adjust(
     than a tenth of the partner's seats in a day raises `MassChange` and changes nothing, until a
     person approves.
     """
-    while True:
-        snapshot = await ledgers.load_all(scope)
-        if not approved:
-            whole = adjusting.adjust(snapshot.book, needs)
-            head, day = snapshot.head, snapshot.book.day
-            before = head.automated if head.automated_on == day else 0
-            held = sum(pool.assigned for pool in snapshot.book.pools.values())
-            adjusting.check_mass_change(moved_seats(whole.events), before=before, held=held)
+    snapshot = await ledgers.load(scope)
+    following = {sub.key: sub for sub in await ledgers.following(scope)}
+    moving, moved = _foreseen(snapshot.book, following, needs)
+    if not approved:
+        head, day = snapshot.head, snapshot.book.day
+        before = head.automated if head.automated_on == day else 0
+        held = sum(pool.assigned for pool in snapshot.book.pools.values())
+        adjusting.check_mass_change(moved, before=before, held=held)
+    by_key = {need.key: need for need in moving}
 
-        def decide(book: Book, chunk: Sequence[Need]) -> Decision:
-            return adjusting.adjust(book, chunk)
+    def decide(book: Book, keys: Sequence[str]) -> Decision:
+        return adjusting.adjust(book, [by_key[key] for key in keys])
 
-        try:
-            return await _in_chunks(ledgers, scope, actor, snapshot, needs, decide, automated=True)
-        except LostRace:
+    return await _in_chunks(ledgers, scope, actor, "adjust", list(by_key), decide, automated=True)
+
+
+def _foreseen(
+    book: Book, subs: Mapping[str, Subscription], needs: Sequence[Need]
+) -> tuple[list[Need], int]:
+    """Needs by which something changes, and the seats that move; decided chunk by chunk."""
+    moving: list[Need] = []
+    moved = 0
+    for need in needs:
+        if need.key not in subs:
             continue
+        page = replace(book, subs={need.key: subs[need.key]})
+        decision = adjusting.adjust(page, [need])
+        if decision.events:
+            moving.append(need)
+            moved += moved_seats(decision.events)
+            book = replace(book, pools=decision.after.pools)
+    return moving, moved
 
 
-async def _sweep_subscriptions(ledgers: Ledgers, scope: Scope, actor: str) -> Swept:
-    snapshot = await ledgers.load_all(scope)
-    due = [key for key in sorted(snapshot.book.subs) if sweeping.is_due(snapshot.book, key)]
-    swept = await _in_chunks(
-        ledgers, scope, actor, snapshot, due, sweeping.sweep_subscriptions, automated=False
-    )
-    if not swept.events:
-        await ledgers.note_due(snapshot, next_due(snapshot.book))
-        return swept
-    latest = await ledgers.load_all(scope)
-    await ledgers.note_due(latest, next_due(latest.book))
-    return swept
+def _about(decide: Callable[[Book, Sequence[str]], Decision], keys: Sequence[str]) -> Decide:
+    return lambda book: decide(book, keys)
 
 
 async def _in_chunks(
     ledgers: Ledgers,
     scope: Scope,
     actor: str,
-    snapshot: Any,
-    things: Sequence[Any],
-    decide: Any,
+    name: str,
+    keys: Sequence[str],
+    decide: Callable[[Book, Sequence[str]], Decision],
     *,
-    automated: bool,
+    automated: bool = False,
 ) -> Swept:
-    """Commit a long piece of work in batches; `LostRace` when somebody else writes between."""
-    events: list[Event] = []
-    notices: list[dict[str, Any]] = []
-    commits, at, step = 0, 0, SWEEP_CHUNK
-    while at < len(things):
-        decision = decide(snapshot.book, things[at : at + step])
-        if size(decision) > BATCH and step > 1:
+    """A long piece of work in commands that fit a batch each; what one has done stays done."""
+    done = Swept()
+    at, step = 0, SWEEP_CHUNK
+    while at < len(keys):
+        chunk = keys[at : at + step]
+        customers = dict.fromkeys(key.split("~")[1] for key in chunk if key.startswith("sub~"))
+        command = Command(actor=actor, request=name, automated=automated)
+        try:
+            outcome = await ledgers.run(
+                scope, command, _about(decide, chunk), customers=list(customers)
+            )
+        except TooManyRows:
+            if len(chunk) == 1:
+                raise
             step = max(1, step // 2)
             continue
-        at += step
-        notices += decision.notices
-        if not decision.events:
-            continue
-        command = Command(actor=actor, request="sweep", automated=automated)
-        events += await ledgers.commit(scope, snapshot, decision, command)
-        commits += 1
-        again = await ledgers.again(scope, decision.after, events[-1].seq)
-        if again is None:
-            raise LostRace("Somebody else has written.")
-        snapshot = again
-    return Swept(len(events), commits, tuple(notices))
-
-
-def next_due(book: Book) -> date | None:
-    """The first day on which a sweep of this book has something to do."""
-    days = [dates.next_due_of_sub(sub) for sub in book.subs.values()]
-    days += [dates.next_due_of_pool(pool) for pool in book.pools.values()]
-    return min((day for day in days if day), default=None)
+        at += len(chunk)
+        commits = 1 if outcome.events else 0
+        done += Swept(len(outcome.events), commits, outcome.notices)
+    return done

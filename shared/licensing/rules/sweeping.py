@@ -11,10 +11,16 @@ from shared.licensing.model import Pool, State, pool_key
 from shared.licensing.rules import adjusting, dates, gates, orders, overriding
 
 
-def sweep_pools(book: Book) -> Decision:
+def due_pools(book: Book) -> list[str]:
+    """Pools at which a sweep of today would find something."""
+    due = {pool_id: dates.next_due_of_pool(pool) for pool_id, pool in book.pools.items()}
+    return sorted(pool_id for pool_id, day in due.items() if day is not None and day <= book.day)
+
+
+def sweep_pools(book: Book, pool_ids: Iterable[str]) -> Decision:
     """Begin and end pools; orders that ran out inside a living pool leave it (PoolLifecycle)."""
     draft = Draft(book)
-    for pool_id in sorted(book.pools):
+    for pool_id in pool_ids:
         _sweep_pool(draft, draft.book.pools[pool_id])
     return draft.decision()
 
@@ -33,17 +39,6 @@ def sweep_subscriptions(book: Book, keys: Iterable[str]) -> Decision:
         else:
             adjusting.release_decrease(draft, sub)
     return draft.decision()
-
-
-def is_due(book: Book, key: str) -> bool:
-    """Whether a sweep of today would find something at this subscription."""
-    sub = book.subs[key]
-    if sub.state not in LIVE:
-        return False
-    if dates.is_over(sub, book.pool_of(sub), book.day):
-        return True
-    due = dates.next_due_of_sub(sub)
-    return due is not None and due <= book.day
 
 
 def _sweep_pool(draft: Draft, pool: Pool) -> None:

@@ -1,13 +1,16 @@
 """A table in memory with ETags and batches, and hooks to be rude to its callers."""
 
 import bisect
+import operator
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from shared.kit.tables import LAST, LostRace, Row
+
+_COMPARE = {"eq": operator.eq, "le": operator.le, "gt": operator.gt}
 
 
 class MemoryTable:
@@ -39,16 +42,16 @@ class MemoryTable:
         prefix: str = "",
         where: str = "",
         parameters: Mapping[str, Any] | None = None,
+        select: Sequence[str] = (),
     ) -> AsyncIterator[Row]:
         self.reads += 1
-        assert where in {"", "customer eq @customer"}
         keys = self.keys[partition]
         first = bisect.bisect_left(keys, max(prefix, after))
         end = bisect.bisect_left(keys, min(prefix + LAST, below or LAST))
         found = [
             _copy(row)
             for row in (self.rows[partition, key] for key in keys[first:end] if key != after)
-            if not where or row.values.get("customer") == (parameters or {})["customer"]
+            if not where or _meets(row, where, parameters or {})
         ]
         for row in found:
             yield row
@@ -57,22 +60,36 @@ class MemoryTable:
         await self.batch([("replace", row)])
         return self.rows[row.partition, row.key]
 
+    async def upsert(self, row: Row) -> Row:
+        await self._write([("upsert", row)])
+        return self.rows[row.partition, row.key]
+
+    def note(self, changes: Iterable[tuple[str, Row]]) -> None:
+        """Nobody keeps an audit trail of this table."""
+
     async def batch(self, changes: Sequence[tuple[str, Row]]) -> None:
         hook, self.before_batch = self.before_batch, None
         if hook is not None:
             await hook()
+        await self._write(changes)
+
+    async def _write(self, changes: Sequence[tuple[str, Row]]) -> None:
         assert len({row.partition for _, row in changes}) == 1
         assert len({row.key for _, row in changes}) == len(changes) <= 100
         for verb, row in changes:
             stored = self.rows.get((row.partition, row.key))
             if verb == "insert" and stored is not None:
                 raise LostRace("taken")
-            if verb == "replace" and (stored is None or stored.etag != row.etag):
+            if verb in {"replace", "delete"} and (stored is None or stored.etag != row.etag):
                 raise LostRace("changed")
         self.batches += 1
         self.largest = max(self.largest, len(changes))
-        for _, row in changes:
+        for verb, row in changes:
             self.version += 1
+            if verb == "delete":
+                del self.rows[row.partition, row.key]
+                self.keys[row.partition].remove(row.key)
+                continue
             values = {k: v for k, v in row.values.items() if v is not None}
             stored_values = orjson.loads(orjson.dumps(values))
             if (row.partition, row.key) not in self.rows:
@@ -80,7 +97,9 @@ class MemoryTable:
             self.rows[row.partition, row.key] = Row(
                 row.partition, row.key, stored_values, f"v{self.version}"
             )
-        failure, self.fail_after_batch = self.fail_after_batch, None
+        failure = None
+        if any(row.key == "head" for _, row in changes):
+            failure, self.fail_after_batch = self.fail_after_batch, None
         if failure is not None:
             raise failure
 
@@ -88,3 +107,13 @@ class MemoryTable:
 def _copy(row: Row) -> Row:
     """Nested values are shared: readers make models of them and change nothing."""
     return Row(row.partition, row.key, dict(row.values), row.etag)
+
+
+def _meets(row: Row, where: str, given: Mapping[str, Any]) -> bool:
+    """What a filter of clauses joined by `and` says; a row without the column never meets it."""
+    for clause in where.split(" and "):
+        name, verb, parameter = clause.split()
+        value, other = row.values.get(name), given[parameter.removeprefix("@")]
+        if value is None or not _COMPARE[verb](value, other):
+            return False
+    return True

@@ -1,9 +1,9 @@
 """Random programs of operations, days, orders and rivals: the books add up after every step."""
 
 import asyncio
+import functools
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
@@ -13,16 +13,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from shared.catalogue.model import Channel, PaymentModel
-from shared.licensing import ledger, passing, wishes
+from shared.licensing import agenda, ledger, passing, wishes
 from shared.licensing.book import Book, parsed
 from shared.licensing.model import Expiration, LicenceType, Mode, PaymentOption, Standing
 from shared.licensing.refusals import Refusal
-from shared.licensing.repository import Command
-from shared.licensing.rules import dates
+from shared.licensing.repository import Command, Outcome
+from shared.licensing.rules import dates, sweeping
 from shared.licensing.rules.adjusting import Need
 from shared.licensing.rules.offers import Terms
 from shared.licensing.rules.tier2 import Passing
 from shared.licensing.service import adjust
+from tests.unit.licensing.fold import Fold
 from tests.unit.licensing.world import World, check_sums
 
 RESELLER = Standing(tier2_enabled=True, is_reseller=True)
@@ -43,14 +44,8 @@ STEPS = int(os.environ.get("HOLDFAST_MACHINE_STEPS", "200"))
 EXAMPLES = int(os.environ.get("HOLDFAST_MACHINE_EXAMPLES", "200"))
 
 
-@dataclass
-class Fold:
-    """What the ledger has told so far."""
-
-    seq: int = 0
-    hash: str = ledger.GENESIS
-    rows: ledger.Rows = field(default_factory=dict)
-    commands: set[str] = field(default_factory=set)
+async def _no_pause(_: float) -> None:
+    """Races are lost at once here."""
 
 
 class Books(RuleBasedStateMachine):
@@ -64,7 +59,7 @@ class Books(RuleBasedStateMachine):
         self.today = START
         self.commands: list[tuple[str, Callable[[str], Awaitable[Any]]]] = []
         self.number = 0
-        self.folds: dict[str, Fold] = {}
+        self.folds = {"p1": Fold(self.world), "p2": Fold(self.below)}
 
     def teardown(self) -> None:
         """At the end, the past is looked at as well: it adds up on every day."""
@@ -243,6 +238,17 @@ class Books(RuleBasedStateMachine):
             self.run(world.sweep())
             again = self.loop.run_until_complete(world.sweep())
             assert not again.events, "a night twice is a night once"
+            book = self.book(world.scope.partner_id)
+            overlooked = sweeping.sweep_subscriptions(book, sorted(book.subs)).events
+            assert not overlooked, "what is due is found without reading everything"
+
+    def due_is_on_the_agenda(self) -> None:
+        """No partner's due day without a line up to it: the night reads nobody else."""
+        for world in (self.world, self.below):
+            head = self.loop.run_until_complete(world.ledgers.head(world.scope))
+            lines = self.world.table.keys[agenda.DUE]
+            days = [key.partition("~")[0] for key in lines if key.endswith(f"~{head.partner_id}")]
+            assert head.next_due is None or min(days) <= head.next_due.isoformat()
 
     @rule(which=WHICH, rival=WHICH, first=SOME, second=SOME)
     def rivals(self, which: int, rival: int, first: int, second: int) -> None:
@@ -266,6 +272,37 @@ class Books(RuleBasedStateMachine):
         self.wish(wishes.increase(ours, first))
         self.world.table.before_batch = None
 
+    @rule(callers=st.lists(st.tuples(WHICH, st.integers(-3, 12)), min_size=2, max_size=6))
+    def crowd(self, callers: list[tuple[int, int]]) -> None:
+        """Many at once, in one process and another, a command sent twice among them (24.1 l)."""
+        beside = self.world.other("p1")
+        beside.ledgers = type(self.world.ledgers)(
+            self.world.table,  # type: ignore[arg-type]
+            self.world.clock,
+            self.world.ledgers.catalogue,
+            pause=_no_pause,
+        )
+        sent: list[tuple[World, wishes.Wish, str]] = []
+        for which, change in callers:
+            place, self.number = self.one(which), self.number + 1
+            wish = wishes.increase(place, change) if change > 0 else wishes.reduce(place, -change)
+            sent.append((beside if which % 3 == 0 else self.world, wish, f"k{self.number}"))
+        sent.append(sent[0])
+        before = set(self.done())
+
+        async def all_at_once() -> list[Any]:
+            done = (world.do(wish, name) for world, wish, name in sent)
+            return await asyncio.gather(*done, return_exceptions=True)
+
+        answers = self.loop.run_until_complete(all_at_once())
+        told = self.done() - before
+        for (_, wish, name), answer in zip(sent, answers, strict=True):
+            assert isinstance(answer, Outcome | Refusal), answer
+            assert (name in told) == isinstance(answer, Outcome)
+            if isinstance(answer, Outcome):
+                assert {event.command for event in answer.events} == {name}
+                self.commands.append((name, functools.partial(self.world.do, wish)))
+
     @rule(which=WHICH, by=SOME)
     def lost_answer(self, which: int, by: int) -> None:
         """The commit was written, its answer was lost, the caller sends the command again."""
@@ -284,26 +321,12 @@ class Books(RuleBasedStateMachine):
     def again(self, which: Any) -> None:
         """An old command arrives once more: what was done stays done once (24.1 l)."""
         name, send = which.choice(self.commands)
-        self.told("p1")
-        done = self.folds["p1"].commands
+        done = set(self.done())
         before = self.rows("p1")
         outcome = self.run(send(name))
         if name in done:
             assert outcome.replayed
             assert self.rows("p1") == before
-
-    def told(self, partner: str) -> ledger.Rows:
-        """The fold of the ledger, carried on from step to step; the chain is checked with it."""
-        told = self.folds.setdefault(partner, Fold())
-        world = self.world if partner == "p1" else self.below
-        read = world.ledgers.events(world.scope, after=told.seq)
-        for event in self.loop.run_until_complete(read):
-            assert (event.seq, event.previous) == (told.seq + 1, told.hash)
-            assert event.hash == ledger.hash_of(event)
-            told.seq, told.hash = event.seq, event.hash
-            told.commands.add(event.command)
-            ledger.apply(told.rows, event)
-        return told.rows
 
     def rows(self, partner: str) -> dict[str, Any]:
         return {
@@ -313,16 +336,19 @@ class Books(RuleBasedStateMachine):
         }
 
     def book(self, partner: str) -> Book:
-        world = self.world if partner == "p1" else self.below
-        book: Book = self.loop.run_until_complete(world.ledgers.load_all(world.scope)).book
-        return book
+        return self.folds[partner].book
+
+    def done(self) -> set[str]:
+        """The commands of the first partner that its ledger knows of."""
+        self.folds["p1"].carry_on()
+        return self.folds["p1"].commands
 
     @invariant()
     def the_books_add_up(self) -> None:
         for partner in ("p1", "p2"):
-            book, told = self.book(partner), self.told(partner)
+            fold, book = self.folds[partner], self.book(partner)
             check_sums(book)
-            assert parsed(told) == (dict(book.pools), dict(book.subs), dict(book.guards))
+            fold.check()
             for pool in book.pools.values():
                 overcommitted = dates.phase(pool, self.today) == "Overcommitted"
                 ended = dates.phase(pool, self.today) in {"Ended", "Suspended"}
@@ -333,6 +359,8 @@ class Books(RuleBasedStateMachine):
                 if sub.lots and pool_end:
                     assert last is not None, "d"
                     assert last <= pool_end, "d"
+
+        self.due_is_on_the_agenda()
 
     @invariant()
     def never_more_out_than_in(self) -> None:

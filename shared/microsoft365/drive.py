@@ -14,7 +14,7 @@ from shared.microsoft365 import drive_rows
 from shared.microsoft365.calls import Call
 from shared.microsoft365.contents import head_of
 from shared.microsoft365.drive_rows import DriveEntry, orphans
-from shared.microsoft365.enumeration import Feed, walk
+from shared.microsoft365.enumeration import Feed, Step, walk
 from shared.microsoft365.errors import ItemFailed, ItemSkipped
 from shared.microsoft365.faults import Asked
 from shared.microsoft365.mail_rows import last_wins
@@ -50,21 +50,23 @@ class Drive:
         """The pages of the drive's delta; files carry their download URL for about an hour (M8)."""
         if self._drive in done:
             return
+        packages: set[str] = set()
+        async for step in self.steps(cursors.get(self._drive)):
+            packages |= {entry.id for entry in step.entries if entry.package is not None}
+            changes = last_wins(
+                drive_rows.item_change(self._drive, entry, packages) for entry in step.entries
+            )
+            yield Page(self._drive, changes, step.cursor, step.complete, step.full)
+
+    def steps(self, cursor: Cursor | None) -> AsyncIterator[Step[DriveEntry]]:
+        """The delta's pages as Graph gives them; a site makes its own rows of them."""
         start = url(
             self._transport.base,
             "drive_delta",
             {"$select": drive_rows.SELECT, "$top": PAGE_ITEMS},
             drive=self._drive,
         )
-        packages: set[str] = set()
-        cursor = cursors.get(self._drive)
-        async for step in walk(self._read, start, cursor, self._transport.wire.clock):
-            entries: list[DriveEntry] = step.entries
-            packages |= {entry.id for entry in entries if entry.package is not None}
-            changes = last_wins(
-                drive_rows.item_change(self._drive, entry, packages) for entry in entries
-            )
-            yield Page(self._drive, changes, step.cursor, step.complete, step.full)
+        return walk(self._read, start, cursor, self._transport.wire.clock)
 
     def content_changed(self, old_item: Mapping[str, Any], change: Change) -> bool:
         """Pure: whether the file has to be read again (section 3.1)."""

@@ -103,24 +103,39 @@ class Lane:
         clock: Clock,
         sleep: Sleep,
         parent: "Lane | None" = None,
+        *,
+        fences_parent: bool = False,
     ) -> None:
         self._allowance = allowance
         self._places = asyncio.Semaphore(in_flight) if in_flight else None
         self._clock, self._sleep = clock, sleep
         self._parent = parent
+        # A refusal of one team keeps all calls to the tenant's Teams back (M28, M29).
+        self._fenced = parent if fences_parent else None
         self._fence: datetime | None = None
         self.blind_refusals = 0
         """Throttling answers without a hint in a row; a good answer sets it back."""
 
     def raise_fence(self, seconds: float) -> None:
         """Keep every call of this scope back for `seconds` from now; never shortens a fence."""
+        if self._fenced is not None:
+            self._fenced.raise_fence(seconds)
+            return
         until = self._clock.now() + timedelta(seconds=seconds)
         if self._fence is None or until > self._fence:
             self._fence = until
 
     def _delay_s(self, now: datetime, cost: int) -> float:
         wait = self._allowance.delay_s(now, cost) if self._allowance else 0.0
+        if self._parent:
+            wait = max(wait, self._parent._delay_s(now, cost))  # noqa: SLF001  same class
         return max(wait, self.fenced_s(now))
+
+    def _take(self, now: datetime, cost: int) -> None:
+        if self._allowance:
+            self._allowance.take(now, cost)
+        if self._parent:
+            self._parent._take(now, cost)  # noqa: SLF001  same class
 
     def fenced_s(self, now: datetime) -> float:
         """Seconds until neither this scope's fence nor a wider one stands; 0 = open."""
@@ -146,8 +161,7 @@ class Lane:
                 if wait <= 0:
                     break
                 await self._sleep(wait)
-            if self._allowance:
-                self._allowance.take(now, cost)
+            self._take(now, cost)
             yield Waited((now - asked).total_seconds())
         finally:
             if self._places:
@@ -176,6 +190,29 @@ class Lanes:
             self.app(client_id),
         )
 
+    def team(self, client_id: str, tenant_id: str, team_id: str) -> Lane:
+        """One team, inside its tenant's and our application's calls to Teams (M24, M26)."""
+        quota = self._quotas.teams
+        shard = self._found(
+            ("teams", client_id),
+            lambda: TokenBucket(quota.shard_per_second, quota.burst),
+            None,
+            self.app(client_id),
+        )
+        tenant = self._found(
+            ("teams", client_id, tenant_id),
+            lambda: TokenBucket(quota.per_second, quota.burst),
+            None,
+            shard,
+        )
+        return self._found(
+            ("teams", client_id, tenant_id, team_id),
+            lambda: TokenBucket(quota.per_team, quota.burst),
+            None,
+            tenant,
+            fences_parent=True,
+        )
+
     def share_point(self, client_id: str, tenant_id: str, seats: int) -> Lane:
         """A tenant's SharePoint and OneDrive: resource units of its band (M26)."""
         quota = self._quotas.share_point
@@ -202,10 +239,14 @@ class Lanes:
         allowance: Callable[[], Allowance] | None,
         in_flight: int | None,
         parent: Lane | None,
+        *,
+        fences_parent: bool = False,
     ) -> Lane:
         lane = self._lanes.get(key)
         if lane is None:
             made = allowance() if allowance else None
-            lane = Lane(made, in_flight, self._clock, self._sleep, parent)
+            lane = Lane(
+                made, in_flight, self._clock, self._sleep, parent, fences_parent=fences_parent
+            )
             self._lanes[key] = lane
         return lane

@@ -50,6 +50,18 @@ class SharePointQuota(msgspec.Struct, rename="camel", frozen=True):
     units: dict[str, int]
 
 
+class TeamsQuota(msgspec.Struct, rename="camel", frozen=True):
+    """Calls a second: of a tenant, of one team or channel, and of our application over all (M24).
+
+    `burst` + rate never exceeds what Microsoft allows in a second.
+    """
+
+    per_second: float
+    per_team: float
+    shard_per_second: float
+    burst: float
+
+
 class IdentityBand(msgspec.Struct, rename="camel", frozen=True):
     """Directory resource units per window for tenants of up to `seats` users."""
 
@@ -71,6 +83,7 @@ class Quotas(msgspec.Struct, rename="camel", frozen=True):
 
     mailbox: MailboxQuota
     share_point: SharePointQuota
+    teams: TeamsQuota
     identity: IdentityQuota
     day_reserve: float
 

@@ -83,6 +83,14 @@ class GraphTransport:
         """The lane of one mailbox."""
         return self.wire.lanes.mailbox(self._client_id, self.tenant_id, user_id)
 
+    def team(self, team_id: str) -> Lane:
+        """The lane of one team."""
+        return self.wire.lanes.team(self._client_id, self.tenant_id, team_id)
+
+    async def roles(self) -> frozenset[str]:
+        """The application permissions that our token of this tenant holds."""
+        return (await self._tokens.get(self.tenant_id, self._client_id)).roles
+
     def share_point(self) -> Lane:
         """The lane of the tenant's SharePoint and OneDrive."""
         return self.wire.lanes.share_point(self._client_id, self.tenant_id, self._seats)

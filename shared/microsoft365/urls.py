@@ -43,24 +43,103 @@ def _builders() -> dict[str, Any]:
     message = user.messages.by_message_id("message")
     drive = client.drives.by_drive_id("drive")
     item = drive.items.by_drive_item_id("item")
+    return (
+        _site_builders(client)
+        | _team_builders(client)
+        | _personal_builders(user)
+        | {
+            "mail_folders_delta": user.mail_folders.delta,
+            "mail_folders": user.mail_folders,
+            "mail_folder": folder,
+            "child_folders": folder.child_folders,
+            "messages_delta": folder.messages.delta,
+            "folder_messages": folder.messages,
+            "message": message,
+            "message_content": message.content,
+            "message_attachments": message.attachments,
+            "message_upload": message.attachments.create_upload_session,
+            "user_drive": user.drive,
+            "drive_root": drive.root,
+            "drive_item": item,
+            "drive_children": item.children,
+            "drive_content": item.content,
+            "drive_upload": item.create_upload_session,
+            "drive_item_delta": item.delta,
+        }
+    )
+
+
+def _personal_builders(user: Any) -> dict[str, Any]:
+    calendar = user.calendars.by_calendar_id("calendar")
+    event = user.events.by_event_id("event")
+    folder = user.contact_folders.by_contact_folder_id("folder")
+    contact = user.contacts.by_contact_id("contact")
     return {
-        "mail_folders_delta": user.mail_folders.delta,
-        "mail_folders": user.mail_folders,
-        "mail_folder": folder,
-        "child_folders": folder.child_folders,
-        "messages_delta": folder.messages.delta,
-        "folder_messages": folder.messages,
-        "message": message,
-        "message_content": message.content,
-        "message_attachments": message.attachments,
-        "message_upload": message.attachments.create_upload_session,
-        "user_drive": user.drive,
-        "drive_root": drive.root,
-        "drive_item": item,
-        "drive_children": item.children,
-        "drive_content": item.content,
-        "drive_upload": item.create_upload_session,
-        "drive_item_delta": item.delta,
+        "calendars": user.calendars,
+        "calendar_events": calendar.events,
+        "calendar_events_delta": calendar.events.delta,
+        "event": event,
+        "event_instances": event.instances,
+        "event_attachments": event.attachments,
+        "event_attachment": event.attachments.by_attachment_id("attachment"),
+        "event_upload": event.attachments.create_upload_session,
+        "contact_folders": user.contact_folders,
+        "contact_folders_delta": user.contact_folders.delta,
+        "contact_child_folders": folder.child_folders,
+        "folder_contacts": folder.contacts,
+        "folder_contacts_delta": folder.contacts.delta,
+        "contacts": user.contacts,
+        "contacts_delta": user.contacts.delta,
+        "contact": contact,
+        "contact_photo": contact.photo.content,
+    }
+
+
+def _site_builders(client: Any) -> dict[str, Any]:
+    site = client.sites.by_site_id("site")
+    one = site.lists.by_list_id("list")
+    item = one.items.by_list_item_id("item")
+    return {
+        "all_sites": client.sites.get_all_sites,
+        "site": site,
+        "site_drives": site.drives,
+        "site_drive": site.drive,
+        "site_permissions": site.permissions,
+        "site_lists": site.lists,
+        "site_list": one,
+        "list_columns": one.columns,
+        "list_items": one.items,
+        "list_items_delta": one.items.delta,
+        "list_item": item,
+        "list_item_fields": item.fields,
+    }
+
+
+def _team_builders(client: Any) -> dict[str, Any]:
+    team = client.teams.by_team_id("team")
+    channel = team.channels.by_channel_id("channel")
+    message = channel.messages.by_chat_message_id("message")
+    reply = message.replies.by_chat_message_id1("reply")
+    image = "by_chat_message_hosted_content_id"
+    return {
+        "groups": client.groups,
+        "group_site": client.groups.by_group_id("group").sites.by_site_id("site"),
+        "team": team,
+        "team_members": team.members,
+        "channels": team.channels,
+        "channel": channel,
+        "channel_members": channel.members,
+        "channel_tabs": channel.tabs,
+        "channel_folder": channel.files_folder,
+        "channel_messages": channel.messages,
+        "channel_messages_delta": channel.messages.delta,
+        "channel_message": message,
+        "channel_replies": message.replies,
+        "channel_reply": reply,
+        "message_image": getattr(message.hosted_contents, image)("image").content,
+        "reply_image": getattr(reply.hosted_contents, image)("image").content,
+        "start_migration": channel.start_migration,
+        "complete_migration": channel.complete_migration,
     }
 
 
@@ -70,14 +149,24 @@ def templates_of_sdk() -> dict[str, str]:
     The base URL and the query are left out, `{mailFolder%2Did}` becomes `{folder}` and the
     parentheses of an OData function are dropped, as Microsoft's pages write it.
     """
-    names = {"mailFolder": "folder", "driveItem": "item"}
+    names = {
+        "mailFolder": "folder",
+        "driveItem": "item",
+        "contactFolder": "folder",
+        "listItem": "item",
+        "chatMessage": "message",
+        "chatMessageHostedContent": "image",
+    }
     templates = {}
     for shape, builder in _builders().items():
-        text = builder.url_template.removeprefix("{+baseurl}").split("{?")[0]
+        text = builder.url_template.removeprefix("{+baseurl}").split("{?")[0].split("?")[0]
+        text = text.replace("{chatMessage%2Did1}", "{reply}")
         text = re.sub(r"\{(\w+)%2Did\}", lambda m: f"{{{names.get(m[1], m[1])}}}", text)
         templates[shape] = text.replace("()", "")
     # The SDK knows a drive's delta only below an item; `root` is an item of every drive.
     templates["drive_delta"] = templates["drive_root"] + "/delta"
+    # The SDK has no builder for the bytes of an attachment.
+    templates["event_attachment_value"] = templates["event_attachment"] + "/$value"
     # Addressing by name below a parent is done by the SDK with `with_url` only.
     templates["drive_named"] = templates["drive_item"] + ":/{name}:"
     templates["drive_named_content"] = templates["drive_named"] + "/content"

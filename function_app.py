@@ -6,13 +6,16 @@ import azure.functions as func
 from functions.api.app import api
 from functions.binding import bind
 from functions.timers.adjust_licences import blueprint as adjust_licences
+from functions.timers.expire_exports import blueprint as expire_exports
 from functions.timers.expire_licences import blueprint as expire_licences
 from functions.timers.finish_transfers import blueprint as finish_transfers
 from functions.timers.keep_audit import blueprint as keep_audit
+from functions.timers.notice_licences import blueprint as notice_licences
 from functions.timers.reap_answers import blueprint as reap_answers
 from functions.timers.start_due_backups import blueprint as start_due_backups
 from orchestrations.backup import blueprint as backup
 from orchestrations.batch_edit import blueprint as batch_edit
+from orchestrations.export import blueprint as export
 from orchestrations.onboarding import blueprint as onboarding
 from orchestrations.restore import blueprint as restore
 
@@ -22,10 +25,12 @@ TIMERS = (
     start_due_backups,
     keep_audit,
     reap_answers,
+    expire_exports,
     expire_licences,
     adjust_licences,
     finish_transfers,
+    notice_licences,
 )
 
-for blueprint in (bind(api), *TIMERS, onboarding, backup, restore, batch_edit):
+for blueprint in (bind(api), *TIMERS, onboarding, backup, restore, export, batch_edit):
     app.register_functions(blueprint)

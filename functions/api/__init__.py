@@ -22,6 +22,7 @@ from functions.api.ledger import router as ledger
 from functions.api.licence_adjustments import router as licence_adjustments
 from functions.api.licence_interventions import router as licence_interventions
 from functions.api.licence_reports import router as licence_reports
+from functions.api.notices import router as notices
 from functions.api.objects import router as objects
 from functions.api.onboarding import router as onboarding
 from functions.api.operations import router as operations
@@ -75,6 +76,7 @@ ROUTERS: list[APIRouter] = [
     licence_interventions,
     ledger,
     licence_adjustments,
+    notices,
     audit,
 ]
 """Every resource of the API, mounted under the prefix."""

@@ -21,11 +21,12 @@ router = APIRouter(tags=["licences"])
 class AdjustmentOut(ApiModel):
     """What automation would do and was stopped at."""
 
-    state: Literal["None", "Waiting", "Approved"]
+    state: Literal["None", "Waiting", "Approved", "Dismissed"]
     would_move: int | None = Field(default=None, description="Seats in a day")
     limit: int | None = Field(default=None, description="Seats that need no approval")
     asked_at: Instant | None = None
     approved_by: str = ""
+    dismissed_by: str = ""
 
     @classmethod
     def of(cls, waiting: Waiting | None) -> "AdjustmentOut":
@@ -48,7 +49,23 @@ async def get(caller: Annotated[Caller, Depends(requires("licences.read"))]) -> 
 )
 async def approve(caller: Annotated[Caller, Depends(requires("licences.write"))]) -> AdjustmentOut:
     """The tenants are read anew, within ten minutes; 409 when nothing waits."""
-    if caller.scope.customers is not None:
-        raise ActionForbidden("This concerns all customers of the partner.", rule="scope")
+    _check_all(caller)
     done = await brake.approve(deps().tables[TABLE], caller.scope, actor_of(caller))
     return AdjustmentOut.of(done)
+
+
+@router.post(
+    "/licence-adjustment:dismiss",
+    operation_id="licence_adjustment_dismiss",
+    summary="Leave everything as it is",
+)
+async def dismiss(caller: Annotated[Caller, Depends(requires("licences.write"))]) -> AdjustmentOut:
+    """You are not asked again until the number is another one; 409 when nothing waits."""
+    _check_all(caller)
+    done = await brake.dismiss(deps().tables[TABLE], caller.scope, actor_of(caller))
+    return AdjustmentOut.of(done)
+
+
+def _check_all(caller: Caller) -> None:
+    if caller.scope.customers is not None:
+        raise ActionForbidden("This concerns all customers of the partner.", rule="scope")

@@ -1,4 +1,8 @@
-"""The brake on mass changes by automation: what waits for a person, and what one has approved."""
+"""The brake on mass changes by automation: what waits for a person, and what one has decided.
+
+A dismissal holds for the number it was about: another number asks again. What is approved is done
+once, by the next run of the clock, with what the tenants say then.
+"""
 
 from datetime import datetime
 from typing import Literal
@@ -8,7 +12,9 @@ from pydantic import BaseModel
 from shared.access.model import Scope
 from shared.kit.errors import Conflict
 from shared.kit.tables import Row, Table
+from shared.licensing import noticing
 from shared.licensing.refusals import MassChange
+from shared.licensing.rules import telling
 
 _KEY = "brake"
 
@@ -22,11 +28,12 @@ class NothingWaits(Conflict):
 class Waiting(BaseModel):
     """A mass change that was stopped."""
 
-    state: Literal["Waiting", "Approved"] = "Waiting"
+    state: Literal["Waiting", "Approved", "Dismissed"] = "Waiting"
     would_move: int
     limit: int
     asked_at: datetime
     approved_by: str = ""
+    dismissed_by: str = ""
 
 
 async def find(table: Table, scope: Scope) -> Waiting | None:
@@ -36,21 +43,38 @@ async def find(table: Table, scope: Scope) -> Waiting | None:
 
 
 async def ask(table: Table, scope: Scope, stopped: MassChange, now: datetime) -> None:
-    """Note that automation was stopped; the newest number replaces an older one."""
-    waiting = Waiting(
-        would_move=stopped.extra["wouldMove"], limit=stopped.extra["limit"], asked_at=now
-    )
-    await _write(table, scope, waiting)
+    """Note that automation was stopped, and that somebody is to be told.
+
+    What was decided about the same number stays decided; another number asks anew.
+    """
+    moves, limit = stopped.extra["wouldMove"], stopped.extra["limit"]
+    known = await find(table, scope)
+    if known is not None and known.state != "Waiting" and known.would_move == moves:
+        return
+    await _write(table, scope, Waiting(would_move=moves, limit=limit, asked_at=now))
+    await noticing.note(table, scope, [telling.mass_change(now.date(), moves, limit)], now)
 
 
 async def approve(table: Table, scope: Scope, actor: str) -> Waiting:
     """Let it be done; `NothingWaits` (409)."""
     waiting = await find(table, scope)
-    if waiting is None:
+    if waiting is None or waiting.state == "Dismissed":
         raise NothingWaits("Automation was not stopped.")
     approved = waiting.model_copy(update={"state": "Approved", "approved_by": actor})
     await _write(table, scope, approved)
     return approved
+
+
+async def dismiss(table: Table, scope: Scope, actor: str) -> Waiting:
+    """Leave everything as it is; `NothingWaits` (409)."""
+    waiting = await find(table, scope)
+    if waiting is None or waiting.state == "Dismissed":
+        raise NothingWaits("Automation was not stopped.")
+    dismissed = waiting.model_copy(
+        update={"state": "Dismissed", "dismissed_by": actor, "approved_by": ""}
+    )
+    await _write(table, scope, dismissed)
+    return dismissed
 
 
 async def is_approved(table: Table, scope: Scope) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import weakref
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from shared.kit.blobs import BlobStore
 from shared.kit.clock import Clock, SystemClock
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from shared.licensing.repository import Ledgers
     from shared.microsoft365.tokens import Tokens
     from shared.vault.keystore import KeyStore
+    from shared.vault.locks import Locks
 
 # Rows that belong to the deployment and to no partner.
 SYSTEM_PARTITION = "system"
@@ -35,6 +36,14 @@ ANSWERS = "answers"
 """Container of large stored answers (Idempotency-Key); rows have the small ones."""
 CHECKPOINTS = "audit"
 """Container of the signed checkpoints; immutable in a deployment."""
+
+
+class VaultStores(NamedTuple):
+    """Where a vault is: its blobs, its keepers' facts, and its locks where storage has them."""
+
+    vault: BlobStore
+    control: BlobStore
+    locks: "Locks | None" = None
 
 
 class Deps:
@@ -168,12 +177,17 @@ class Deps:
         return self._trail
 
     async def vault_stores(
-        self, repo_id: str, *, create: bool = False
-    ) -> tuple[BlobStore, BlobStore]:
-        """The vault and the control container of a repository; made first when `create`."""
-        vault = await self.storage.container(f"vault-{repo_id}", create=create)
-        control = await self.storage.container(f"control-{repo_id}", create=create)
-        return vault, control
+        self, vault_id: str, *, region: str = "", create: bool = False
+    ) -> VaultStores:
+        """The containers of a vault in its region; made first when `create` (BKP-25, SEC-02)."""
+        storage = self.storage.in_region(region)
+        vault = await storage.container(f"vault-{vault_id}", create=create)
+        control = await storage.container(f"control-{vault_id}", create=create)
+        if self.settings.lock_mode == "none":
+            return VaultStores(vault, control)
+        from shared.vault.azure_locks import AzureLocks
+
+        return VaultStores(vault, control, AzureLocks(storage.client_of(f"vault-{vault_id}")))
 
     async def skip_tokens(self) -> SkipTokens:
         """Seals the places inside paged lists.

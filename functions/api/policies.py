@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from functions.api.access_models import IfMatch
 from functions.api.paging import Pages, address
+from functions.api.pools import scope_of
 from functions.api.protection_models import (
     RETRY_SECONDS,
     From,
@@ -14,6 +15,7 @@ from functions.api.protection_models import (
     PolicyInCreate,
     PolicyInEdit,
     PolicyOut,
+    ScheduleIn,
     SessionOut,
     SkipToken,
     To,
@@ -71,6 +73,9 @@ async def create(
         services=list(body.services) if body.services is not None else None,
         include=body.include,
         exclude=body.exclude,
+        retention_years=body.retention_years,
+        repository_id=body.repository_id,
+        engine=body.engine,
     )
     response.headers["Location"] = address(f"/policies/{policy.policy_id}")
     return _shown(response, policy)
@@ -136,9 +141,29 @@ async def edit(
         include=body.include,
         exclude=body.exclude,
         interval_hours=body.interval_hours,
+        others=body.model_dump(
+            include={"retention_years", "repository_id"}, exclude_unset=True, by_alias=False
+        ),
     )
     policy = await editing.edit_policy(deps(), caller.scope, policy_id, if_match, wanted)
     return _shown(response, policy)
+
+
+@router.post(
+    "/policies/{policy_id}:setSchedule",
+    operation_id="policies_set_schedule",
+    summary="Set how often a policy runs",
+)
+async def set_schedule(
+    policy_id: str,
+    body: ScheduleIn,
+    response: Response,
+    _: Annotated[Caller, Depends(requires("schedules.set"))],
+) -> PolicyOut:
+    """For a support case, by the operator only; counted from the last run (BKP-07)."""
+    scope = await scope_of(body.partner_id)
+    found = await editing.set_interval(deps(), scope, policy_id, body.interval_hours)
+    return _shown(response, found)
 
 
 @router.post(

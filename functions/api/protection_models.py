@@ -6,6 +6,7 @@ from fastapi import Query
 from pydantic import Field, StringConstraints
 
 from shared.kit.api_model import ApiModel, Instant
+from shared.protection.log_lines import duration
 from shared.protection.model import (
     BackupType,
     ObjectRun,
@@ -15,10 +16,20 @@ from shared.protection.model import (
     Session,
     SessionState,
 )
+from shared.protection.selectors import PATTERN
 from shared.protection.service import progress_percent
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
 ObjectId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Selector = Annotated[
+    str,
+    StringConstraints(pattern=PATTERN, max_length=210),
+    Field(examples=["user:1c7e...", "group:9d0b..."]),
+]
+RetentionYears = Annotated[int, Field(ge=0, le=1000)]
+RETENTION = "1 to 25; 0: without end; null: as the customer's"
+SELECTORS = "Object ids, `user:<id>`, `group:<id>` (its members, nested ones too), `site:<id>`, "
+SELECTORS += "`team:<id>`"
 PageSize = Annotated[int, Query(ge=1, le=1000)]
 SkipToken = Annotated[str | None, Query(alias="skipToken", max_length=4096)]
 From = Annotated[
@@ -46,8 +57,13 @@ class PolicyInCreate(ApiModel):
     services: list[Literal["exchange", "onedrive"]] | None = Field(
         default=None, description="Default: every service of the customer"
     )
-    include: list[ObjectId] = Field(default=[], max_length=500)
-    exclude: list[ObjectId] = Field(default=[], max_length=500)
+    include: list[Selector] = Field(default=[], max_length=500, description=SELECTORS)
+    exclude: list[Selector] = Field(default=[], max_length=500, description=SELECTORS)
+    retention_years: RetentionYears | None = Field(default=None, description=RETENTION)
+    repository_id: ObjectId | None = Field(
+        default=None, description="Where what it protects first is kept; null: the default one"
+    )
+    engine: Annotated[str, StringConstraints(max_length=50)] = "holdfast"
 
 
 class PolicyInEdit(ApiModel):
@@ -55,11 +71,20 @@ class PolicyInEdit(ApiModel):
 
     name: Name | None = None
     services: list[Literal["exchange", "onedrive"]] | None = None
-    include: Annotated[list[ObjectId], Field(max_length=500)] | None = None
-    exclude: Annotated[list[ObjectId], Field(max_length=500)] | None = None
+    include: Annotated[list[Selector], Field(max_length=500)] | None = None
+    exclude: Annotated[list[Selector], Field(max_length=500)] | None = None
+    retention_years: RetentionYears | None = Field(default=None, description=RETENTION)
+    repository_id: ObjectId | None = None
     interval_hours: Annotated[int, Field(ge=1, le=8760)] | None = Field(
         default=None, description="Support only: 403 SCHEDULE_SUPPORT_ONLY (BKP-07)"
     )
+
+
+class ScheduleIn(ApiModel):
+    """How often a policy of a partner runs."""
+
+    partner_id: ObjectId
+    interval_hours: Annotated[int, Field(ge=1, le=8760)]
 
 
 class PolicyOut(ApiModel):
@@ -73,6 +98,8 @@ class PolicyOut(ApiModel):
     services: list[str]
     include: list[str]
     exclude: list[str]
+    retention_years: int | None = Field(description=RETENTION)
+    repository_id: str | None = Field(description="null: the customer's default one")
     engine: str
     enabled: bool
     interval_hours: int
@@ -83,14 +110,20 @@ class PolicyOut(ApiModel):
     last_status: SessionState | None
     running_session_id: str | None
     average_process_seconds: int | None
+    average_process_time: str | None = Field(description="The same as hh:mm:ss")
 
     @classmethod
     def of(cls, policy: Policy) -> "PolicyOut":
         """The policy as partners see it."""
-        names = cls.model_fields.keys() - {"id", "next_run_at"}
+        names = cls.model_fields.keys() - {"id", "next_run_at", "average_process_time"}
         values = {name: getattr(policy, name) for name in names}
-        following = policy.next_run_at if policy.enabled else None
-        return cls(id=policy.policy_id, next_run_at=following, **values)
+        seconds = policy.average_process_seconds
+        return cls(
+            id=policy.policy_id,
+            next_run_at=policy.next_run_at if policy.enabled else None,
+            average_process_time=None if seconds is None else f"{duration(seconds):0>8}",
+            **values,
+        )
 
 
 class CountsOut(ApiModel):

@@ -236,6 +236,8 @@ RIGHTS: dict[str, Right] = {
     "policies.write": _right("BackupManagement"),
     "policies.delete": _right("BackupManagement"),
     "policies.add": _right("BackupManagement", "AdvancedBackupManagement"),
+    "repositories.read": _right(MONITORING),
+    "repositories.create": _right("CustomerManagement"),
     "sessions.read": _right(MONITORING),
     "sessions.start": _right("BackupManagement"),
     "sessions.export": _right("BackupManagement"),
@@ -286,6 +288,7 @@ CUSTOMER_RIGHTS: dict[str, Right] = {
     "exports.read": _right(MONITORING),
     "exports.start": _right("RestoreData"),
     "drills.read": _right(MONITORING),
+    "repositories.read": _right(MONITORING),
     "repositories.create": _right("CreateRepositories"),
     "mails.preview": _right("PreviewEmails"),
     "self.restore": _right("SelfRestore"),
@@ -295,6 +298,7 @@ CUSTOMER_RIGHTS: dict[str, Right] = {
 
 OPERATOR_RIGHTS: dict[str, Right] = {
     "pools.order": _right("OrderPools"),
+    "schedules.set": _right("OperatePlatform"),
 }
 """Rights of the platform's operator: nothing that a partner can be given leads to them."""
 

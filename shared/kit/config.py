@@ -2,6 +2,7 @@
 
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -39,6 +40,10 @@ class Settings(BaseSettings):
         default_factory=lambda: ["germanywestcentral", "westeurope", "uksouth", "eastus"]
     )
     """Storage regions a customer may be placed in (ONB-36)."""
+    region_storage: dict[str, str] = Field(default_factory=dict)
+    """Region -> blob endpoint (or connection string) of its account; none given: one for all."""
+    lock_mode: Literal["none", "full"] = "none"
+    """`full` where containers have version-level immutability (vault.md section 14)."""
     rate_quota: int = Field(default=1200, ge=1)
     """Requests per minute of one client of a partner; over it 429."""
     users_need_site_settings: bool = True

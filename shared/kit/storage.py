@@ -4,12 +4,15 @@ import contextlib
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from pydantic import SecretStr
+
 from shared.kit.blobs import AzureBlobs
 from shared.kit.config import Settings
 from shared.kit.tables import Tables
 
 if TYPE_CHECKING:
     from azure.data.tables.aio import TableServiceClient
+    from azure.storage.blob.aio import ContainerClient
 
 # One Put Blob carries a whole pack or record (at most 64 MiB), so a blob is one transaction.
 SINGLE_TRANSFER_BYTES = 64 * 1024 * 1024 + 65_536
@@ -23,6 +26,7 @@ class Storage:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._closing: list[object] = []
+        self._regions: dict[str, Storage] = {}
 
     @cached_property
     def tables(self) -> Tables:
@@ -44,6 +48,27 @@ class Storage:
             )
         self._closing.append(service)
         return service
+
+    def in_region(self, region: str) -> "Storage":
+        """The account of a region; this one where the deployment has one account for all.
+
+        KeyError for a region without an account: data never lands in another region (BKP-25).
+        """
+        if not self._settings.region_storage or not region:
+            return self
+        if region not in self._regions:
+            place = self._settings.region_storage[region]
+            kind = "blobs_url" if place.startswith("http") else "storage_connection"
+            value = place if kind == "blobs_url" else SecretStr(place)
+            none = {"storage_connection": None, "blobs_url": ""}
+            there = self._settings.model_copy(update={**none, kind: value, "region_storage": {}})
+            self._regions[region] = Storage(there)
+            self._closing.append(self._regions[region])
+        return self._regions[region]
+
+    def client_of(self, name: str) -> "ContainerClient":
+        """The service's own client of a container: for locks and versions."""
+        return self._blobs.get_container_client(name)  # type: ignore[no-any-return]
 
     async def container(self, name: str, *, create: bool = False) -> AzureBlobs:
         """One blob container; created first when `create` and missing."""

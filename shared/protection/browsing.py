@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.access.model import Scope
 from shared.customers import repository as customers
-from shared.kit.errors import Gone, HoldfastError, NotFound
+from shared.kit.errors import HoldfastError, NotFound
 from shared.protection import repository
 from shared.protection.discovery import open_vault
 from shared.protection.model import ProtectedObject
@@ -22,12 +22,6 @@ if TYPE_CHECKING:
 
 # What one answer carries; larger contents are restored or exported (performance of the door).
 MAX_CONTENT_BYTES = 32 * 1024 * 1024
-
-
-class SnapshotExpired(Gone):
-    """Past its retention: refused at once, whatever is still stored (vault.md V57)."""
-
-    code, title = "SNAPSHOT_EXPIRED", "The restore point has expired"
 
 
 class ItemNotInSnapshot(NotFound):
@@ -81,20 +75,16 @@ async def list_snapshots(deps: "Deps", scope: Scope, object_id: str) -> list[Sna
     customer = await customers.get(deps.tables, scope, found.customer_id)
     if found.last_point is None:
         return []
-    vault = await open_vault(deps, customer)
-    now = deps.clock.now()
-    return [head for head in await vault.snapshots(ref_of(found)) if not _expired(head, now)]
+    vault = await open_vault(deps, customer, found.repository_id)
+    return await vault.offered(ref_of(found))
 
 
 async def open_point(deps: "Deps", scope: Scope, object_id: str, n: int) -> Opened:
     """A snapshot of an object inside the scope; NotFound, or `SnapshotExpired`."""
     found = await repository.get_object(deps.tables, scope, object_id)
     customer = await customers.get(deps.tables, scope, found.customer_id)
-    vault = await open_vault(deps, customer)
-    snapshot = await vault.open_snapshot(ref_of(found), n)
-    if _expired(snapshot.head, deps.clock.now()):
-        raise SnapshotExpired("Choose a newer restore point.")
-    return Opened(found, snapshot)
+    vault = await open_vault(deps, customer, found.repository_id)
+    return Opened(found, await vault.open_snapshot(ref_of(found), n))
 
 
 async def find_row(opened: Opened, key: str) -> Row:
@@ -190,7 +180,3 @@ def _holds(word: str | None, text: str) -> bool:
 def _text(item: dict[str, Any]) -> str:
     parts = [item.get("n", ""), item.get("w", ""), *item.get("o", [])]
     return "\n".join(str(part) for part in parts)
-
-
-def _expired(head: SnapshotHead, now: datetime) -> bool:
-    return head.expires is not None and head.expires <= now

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from shared.access.model import Scope
 from shared.customers import repository as customers
-from shared.protection import repository, rules
+from shared.protection import repository, rules, selectors
 from shared.protection.model import (
     SERVICE_OF,
     BackupType,
@@ -139,7 +139,7 @@ def _uncovered(found: ProtectedObject, policies: list[Policy], bought: set[str])
     if found.state == "user_deleted":
         return Reason.USER_DELETED
     of_service = [one for one in policies if SERVICE_OF[found.workload] in one.services]
-    if any(found.object_id in policy.exclude for policy in of_service):
+    if any(selectors.names(policy.exclude, found) for policy in of_service):
         return Reason.EXCLUDED
     whole = [one for one in of_service if one.backup_type is BackupType.ENTIRE_ORGANIZATION]
     return Reason.NOT_LICENSED if whole and not found.licensed else Reason.NO_POLICY

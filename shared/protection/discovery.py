@@ -1,69 +1,22 @@
-"""Finds what a customer has: users, mailboxes, drives; and makes sure that there is a vault."""
+"""Finds what a customer has: users, mailboxes, drives."""
 
-import hashlib
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from shared.access.model import Scope
 from shared.customers.model import Customer
 from shared.kit import ids
-from shared.kit.errors import Conflict
 from shared.protection import repository
 from shared.protection.model import SERVICE_OF, ProtectedObject, Workload
+from shared.protection.vaults import ensure_vault, open_vault, tenant_of
 
 if TYPE_CHECKING:
     from shared.bootstrap import Deps
     from shared.microsoft365.directory import DirectoryUser
-    from shared.vault.service import Vault
 
 USER_DELETED = "user_deleted"
 ACTIVE = "active"
-
-
-class NotConnected(Conflict):
-    """The customer has no tenant yet."""
-
-    code, title = "CUSTOMER_NOT_CONNECTED", "The customer's tenant is not connected"
-
-
-def repository_of(customer: Customer) -> str:
-    """The id of the customer's repository: the stored one, else one that follows from its id."""
-    if customer.repository_id:
-        return customer.repository_id
-    return hashlib.sha256(f"holdfast/repository/{customer.customer_id}".encode()).hexdigest()[:32]
-
-
-def tenant_of(customer: Customer) -> str:
-    """The customer's tenant; `NotConnected` before onboarding."""
-    if not customer.tenant_id:
-        raise NotConnected("Onboard the customer first.")
-    return customer.tenant_id
-
-
-async def ensure_vault(deps: "Deps", customer: Customer) -> str:
-    """Create the customer's repository if it is missing; returns its id. May run twice."""
-    from shared.vault.service import create_repository
-
-    repo_id = repository_of(customer)
-    vault, control = await deps.vault_stores(repo_id, create=True)
-    await create_repository(
-        vault,
-        control,
-        deps.keys,
-        repo_id=repo_id,
-        tenant_id=tenant_of(customer),
-        now=deps.clock.now(),
-    )
-    return repo_id
-
-
-async def open_vault(deps: "Deps", customer: Customer) -> "Vault":
-    """The customer's repository, opened with its keys."""
-    from shared.vault.service import open_repository
-
-    repo_id = repository_of(customer)
-    vault, control = await deps.vault_stores(repo_id)
-    return await open_repository(vault, control, deps.keys, repo_id=repo_id)
+__all__ = ["ACTIVE", "USER_DELETED", "discover", "ensure_vault", "open_vault", "tenant_of"]
 
 
 async def discover(deps: "Deps", customer: Customer) -> dict[str, int]:

@@ -1,15 +1,15 @@
 """Changes of a policy: its name and selection, on and off, its end (BKP-06, 07, 10, 11)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from shared.access.model import Scope
 from shared.customers import repository as customers
 from shared.kit.errors import Forbidden
 from shared.kit.etags import check_if_match, strong_etag
-from shared.protection import changes, repository, rules
+from shared.protection import changes, repositories, repository, rules
 from shared.protection.model import Policy
-from shared.protection.selection import check_objects, check_services
+from shared.protection.selection import check_objects, check_retention, check_services
 from shared.protection.service import AlreadyRunning
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ class Wanted:
     include: list[str] | None = None
     exclude: list[str] | None = None
     interval_hours: int | None = None
+    others: dict[str, Any] = field(default_factory=dict)
+    """`retention_years` and `repository_id`, where None is a word of its own."""
 
 
 async def edit_policy(
@@ -47,8 +49,10 @@ async def edit_policy(
     check_if_match(if_match, strong_etag(policy.etag))
     named = {name: getattr(wanted, name) for name in ("name", "services", "include", "exclude")}
     update: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
-    changed = policy.model_copy(update=update)
+    changed = policy.model_copy(update=update | wanted.others)
     customer = await customers.get(deps.tables, scope, policy.customer_id)
+    check_retention(changed.retention_years)
+    await repositories.check(deps, customer, changed.repository_id)
     if wanted.services is not None:
         check_services(customer, wanted.services)
     if wanted.include is not None or wanted.exclude is not None:
@@ -57,6 +61,23 @@ async def edit_policy(
     if changed == policy:
         return policy
     return await repository.save_policy(deps.tables, scope, changed)
+
+
+async def set_interval(deps: "Deps", scope: Scope, policy_id: str, hours: int) -> Policy:
+    """A support case: how often the policy runs, counted from its last run (BKP-07)."""
+
+    def scheduled(policy: Policy) -> Policy | None:
+        began = policy.last_run_at or policy.created_at
+        due = rules.next_run(began, hours, deps.clock.now())
+        changed = policy.model_copy(update={"interval_hours": hours, "next_run_at": due})
+        return None if changed == policy else changed
+
+    # As in enable_policy: the Due row first.
+    current = await repository.get_policy(deps.tables, scope, policy_id)
+    await repository.put_due(deps.tables, scheduled(current) or current)
+    policy = await changes.change_policy(deps.tables, scope, policy_id, scheduled)
+    await repository.put_due(deps.tables, policy)
+    return policy
 
 
 async def enable_policy(deps: "Deps", scope: Scope, policy_id: str) -> Policy:

@@ -99,7 +99,8 @@ async def seal_object(deps: "Deps", task: ObjectTask) -> None:
         if run.sealed is None and run.slices == 0:
             await _end(deps, session, row, RunState.STOPPED, None)
             return
-        head = run.sealed or await _seal(deps, customer, run, row)
+        years = rules.kept_years(session.retention_years, customer.retention_years)
+        head = run.sealed or await _seal(deps, years, run, row)
     except Superseded:
         await _end(deps, session, row, RunState.FAILED, "another run committed meanwhile")
         return
@@ -180,12 +181,12 @@ def open_workload(transport: GraphTransport, workload: str, source_id: str) -> W
 
 
 async def _open_run(deps: "Deps", customer: Customer, session: Session, row: ObjectRun) -> Run:
-    vault = await open_vault(deps, customer)
+    vault = await open_vault(deps, customer, row.repository_id)
     ref = ObjectRef(row.workload, row.source_id, row.display_name, row.address)
     return await vault.open_run(ref, session.session_id)
 
 
-async def _seal(deps: "Deps", customer: Customer, run: Run, row: ObjectRun) -> SnapshotHead:
+async def _seal(deps: "Deps", years: int | None, run: Run, row: ObjectRun) -> SnapshotHead:
     standing = Pass.model_validate(run.state) if run.state else Pass()
     ended = deps.clock.now()
     return await run.seal(
@@ -193,7 +194,7 @@ async def _seal(deps: "Deps", customer: Customer, run: Run, row: ObjectRun) -> S
         containers_total=standing.containers(),
         started=row.started_at or ended,
         ended=ended,
-        expires=rules.expires(ended, customer.retention_years),
+        expires=rules.expires(ended, years),
         kind=standing.kind(has_parent=run.parent is not None),
     )
 

@@ -16,13 +16,11 @@ from shared.protection.browsing import (
     ItemFilter,
     ItemNotInSnapshot,
     Opened,
-    SnapshotExpired,
     list_snapshots,
     open_point,
 )
 from shared.protection.model import ProtectedObject
-from shared.vault.errors import SnapshotExpired as VaultExpired
-from shared.vault.errors import UnknownSnapshot
+from shared.vault.errors import SnapshotExpired, UnknownSnapshot
 from shared.vault.model import Row, SnapshotHead
 
 if TYPE_CHECKING:
@@ -187,7 +185,7 @@ async def _newest(deps: "Deps", scope: Scope, found: ProtectedObject) -> Opened 
         return None
     try:
         return await open_point(deps, scope, found.object_id, found.last_point.n)
-    except (SnapshotExpired, VaultExpired, UnknownSnapshot):
+    except (SnapshotExpired, UnknownSnapshot):
         return None  # nothing of it is offered any more
 
 

@@ -48,6 +48,17 @@ def planned(session: Session, at: datetime) -> list[LogLine]:
     ]
 
 
+def lost_group(group_id: str, at: datetime) -> LogLine:
+    """A group that a policy names is gone from the directory."""
+    return LogLine(
+        key=f"1-group~{group_id}",
+        at=at,
+        status="Warning",
+        message=f"Group {group_id} is gone from the directory: its last known members stay as "
+        "they were. Take the group out of the policy, or name another one.",
+    )
+
+
 def ended_object(run: ObjectRun) -> LogLine:
     """How one object went; names it, and the first items that failed (BKP-30)."""
     at = run.ended_at

@@ -162,10 +162,14 @@ class Policy(Stored):
     policy_type: Literal["Flex"] = "Flex"
     services: list[str]
     include: list[str] = Field(default_factory=list)
-    """Object ids, for SelectedItems."""
+    """What SelectedItems takes in."""
     exclude: list[str] = Field(default_factory=list)
-    """Object ids that are left out of an entire organisation."""
+    """What is left out whatever else is said; both lists hold selectors (selectors.py)."""
     engine: Literal["holdfast"] = "holdfast"
+    retention_years: int | None = None
+    """Years its restore points are kept: None as the customer says, 0 without end."""
+    repository_id: str | None = None
+    """Where objects that it protects first are kept; None: the customer's default one."""
     enabled: bool = True
     interval_hours: int = 24
     created_at: datetime
@@ -201,6 +205,8 @@ class Session(Stored):
     updated_at: datetime
     stop_requested: bool = False
     error: str | None = None
+    retention_years: int | None = None
+    """Of its policy when it was planned: None as the customer says, 0 without end."""
     seats: int = 0
     """Licences of the tenant: they decide the bands of Microsoft's quotas."""
     shards: int = 0
@@ -248,6 +254,10 @@ class ProtectedObject(Stored):
     state: str = "active"
     """`active`, or the named state of microsoft365.md section 5."""
     discovered_at: datetime
+    groups: list[str] = Field(default_factory=list)
+    """Groups that a policy names and the owner belongs to."""
+    repository_id: str | None = None
+    """Where its restore points are; None before the first copy, and in the default one."""
     last_session_id: str | None = None
     last_point: Point | None = None
     last_complete_at: datetime | None = None
@@ -270,6 +280,7 @@ class ObjectRun(Stored):
     display_name: str
     address: str
     state: RunState = RunState.PENDING
+    repository_id: str | None = None
     slices: int = 0
     started_at: datetime | None = None
     ended_at: datetime | None = None

@@ -10,7 +10,8 @@ from shared.consent.service import check as check_consent
 from shared.customers import repository as customers
 from shared.microsoft365.errors import ConsentLost
 from shared.protection import changes, log_lines, repository, rules, session_log
-from shared.protection.discovery import discover, ensure_vault
+from shared.protection.discovery import discover
+from shared.protection.memberships import note_groups
 from shared.protection.model import (
     RUN_OVER,
     Counts,
@@ -24,6 +25,7 @@ from shared.protection.model import (
     Volume,
 )
 from shared.protection.tasks import ObjectTask, Plan, SessionTask
+from shared.protection.vaults import ensure_vault, settle
 from shared.vault.format.tree import session_root
 
 if TYPE_CHECKING:
@@ -60,7 +62,8 @@ async def plan_session(deps: "Deps", task: SessionTask) -> Plan:
         counts = await discover(deps, customer)
     except ConsentLost as lost:
         return Plan(outcome="disconnected", detail=f"consent is {lost.state}")
-    await ensure_vault(deps, customer)
+    gone = await note_groups(deps, customer)
+    await ensure_vault(deps, customer, policy.repository_id)
     found = await repository.list_objects(deps.tables, scope, customer.customer_id)
     services = [str(service) for service in customer.services]
     chosen = rules.select_objects(policy, found, services, health.workloads_off)
@@ -71,6 +74,7 @@ async def plan_session(deps: "Deps", task: SessionTask) -> Plan:
                 "shards": at.shards or rules.shards_for(len(chosen.objects)),
                 "found": len(chosen.objects),
                 "excluded": chosen.excluded,
+                "retention_years": policy.retention_years,
                 "seats": counts.get("seats", 0),
                 "objects": {RunState.PENDING.value: len(chosen.objects)},
                 "updated_at": now,
@@ -79,8 +83,12 @@ async def plan_session(deps: "Deps", task: SessionTask) -> Plan:
 
     session = await changes.change_session(deps.tables, scope, task.session_id, planned)
     await session_log.add(deps.tables, session.session_id, log_lines.planned(session, now))
+    await session_log.add(
+        deps.tables, session.session_id, [log_lines.lost_group(each, now) for each in gone]
+    )
     for one in chosen.objects:
-        await repository.add_run(deps.tables, session, _pending(session, one))
+        home = await settle(deps, policy, customer, one)
+        await repository.add_run(deps.tables, session, _pending(session, one, home))
     return Plan(outcome="run", groups=session.shards if chosen.objects else 0)
 
 
@@ -200,8 +208,9 @@ def _running(session: Session, now: datetime) -> Session | None:
     )
 
 
-def _pending(session: Session, one: ProtectedObject) -> ObjectRun:
+def _pending(session: Session, one: ProtectedObject, home: str) -> ObjectRun:
     return ObjectRun(
+        repository_id=home,
         session_id=session.session_id,
         object_id=one.object_id,
         workload=one.workload,

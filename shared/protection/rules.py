@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from shared.protection import selectors
 from shared.protection.model import (
     SERVICE_OF,
     BackupType,
@@ -103,10 +104,10 @@ def covers(policy: Policy, protected: ProtectedObject, services: Iterable[str]) 
     service = SERVICE_OF[protected.workload]
     if service not in policy.services or service not in set(services):
         return False
-    if protected.object_id in policy.exclude:
+    if selectors.names(policy.exclude, protected):
         return False
     if policy.backup_type is BackupType.SELECTED_ITEMS:
-        return protected.object_id in policy.include
+        return selectors.names(policy.include, protected)
     return protected.licensed
 
 
@@ -149,6 +150,11 @@ def is_running(policy: Policy, session: Session | None, now: datetime) -> bool:
     if session.state is SessionState.QUEUED:
         return now - session.created_at < CLAIM_PATIENCE
     return True
+
+
+def kept_years(of_policy: int | None, of_customer: int | None) -> int | None:
+    """Years a restore point is kept, None without end (BKP-23): the policy's word goes first."""
+    return of_customer if of_policy is None else of_policy or None
 
 
 def expires(ended: datetime, retention_years: int | None) -> datetime | None:

@@ -3,10 +3,13 @@
 from typing import TYPE_CHECKING
 
 from shared.access.model import Scope
+from shared.customers import repository as customers
 from shared.customers.model import Customer
 from shared.kit.errors import Invalid, Unprocessable
-from shared.protection import repository
-from shared.protection.model import SERVICE_OF, BackupType
+from shared.microsoft365.groups import GroupMissing
+from shared.protection import repository, selectors
+from shared.protection.memberships import open_groups
+from shared.protection.model import SERVICE_OF, BackupType, ProtectedObject
 
 if TYPE_CHECKING:
     from shared.bootstrap import Deps
@@ -22,6 +25,12 @@ class UnknownObjects(Unprocessable):
     """A selection names objects that the customer does not have."""
 
     code, title = "UNKNOWN_OBJECTS", "Some objects do not exist"
+
+
+class RetentionOutOfRange(Unprocessable):
+    """Restore points are kept 1 to 25 years or without end (SEC-08)."""
+
+    code, title = "RETENTION_OUT_OF_RANGE", "This retention period is not offered"
 
 
 class SelectionOverlaps(Unprocessable):
@@ -55,7 +64,10 @@ async def check_objects(
     include: list[str],
     exclude: list[str],
 ) -> None:
-    """`Invalid`, `SelectionOverlaps` or `UnknownObjects` for a selection that cannot be meant."""
+    """`Invalid`, `SelectionOverlaps` or `UnknownObjects` for a selection that cannot be meant.
+
+    Groups are looked up in the customer's directory; everything else among what was discovered.
+    """
     if backup_type is BackupType.SELECTED_ITEMS and not include:
         raise Invalid("SelectedItems needs at least one object.", pointer="/include")
     if backup_type is BackupType.ENTIRE_ORGANIZATION and include:
@@ -65,7 +77,29 @@ async def check_objects(
     if not include and not exclude:
         return
     found = await repository.list_objects(deps.tables, scope, customer_id)
-    known = {one.object_id for one in found}
+    customer = await customers.get(deps.tables, scope, customer_id)
     for pointer, wanted in (("/include", include), ("/exclude", exclude)):
-        if unknown := [one for one in wanted if one not in known]:
-            raise UnknownObjects(f"Unknown objects: {', '.join(unknown[:5])}.", pointer=pointer)
+        unknown = [one for one in wanted if not await _is_known(deps, customer, one, found)]
+        if unknown:
+            raise UnknownObjects(f"Unknown: {', '.join(unknown[:5])}.", pointer=pointer)
+
+
+def check_retention(years: int | None) -> None:
+    """1 to 25 years, 0 without end, None as the customer says; else `RetentionOutOfRange`."""
+    if years is not None and years not in range(26):
+        raise RetentionOutOfRange(
+            "Use 1 to 25 years, 0 for without end, or leave it out.", pointer="/retentionYears"
+        )
+
+
+async def _is_known(
+    deps: "Deps", customer: Customer, selector: str, found: list[ProtectedObject]
+) -> bool:
+    kind, name = selectors.parts(selector)
+    if kind != "group":
+        return any(selectors.names([selector], one) for one in found)
+    try:
+        await open_groups(deps, customer).name(name)
+    except GroupMissing:
+        return False
+    return True

@@ -8,7 +8,7 @@ from shared.customers.model import Customer, CustomerState
 from shared.kit import ids
 from shared.kit.errors import Conflict, Unprocessable
 from shared.kit.tables import LostRace
-from shared.protection import changes, repository, rules, session_log
+from shared.protection import changes, repositories, repository, rules, session_log
 from shared.protection.discovery import discover, ensure_vault
 from shared.protection.model import (
     RUN_OVER,
@@ -23,6 +23,7 @@ from shared.protection.selection import (
     ServiceNotChosen,
     UnknownObjects,
     check_objects,
+    check_retention,
     check_services,
     protectable,
 )
@@ -59,6 +60,12 @@ class PlanNotSellable(Unprocessable):
     code, title = "PLAN_NOT_SELLABLE", "This policy type cannot be created"
 
 
+class EngineUnavailable(Unprocessable):
+    """Another engine than ours is not offered."""
+
+    code, title = "ENGINE_UNAVAILABLE", "This engine is not offered"
+
+
 class AlreadyRunning(Conflict):
     """One running session per policy (BKP-08)."""
 
@@ -82,6 +89,9 @@ async def create_policy(
     services: list[str] | None = None,
     include: list[str] | None = None,
     exclude: list[str] | None = None,
+    retention_years: int | None = None,
+    repository_id: str | None = None,
+    engine: str = "holdfast",
 ) -> Policy:
     """A new, enabled policy with its next run set (BKP-02, BKP-03, BKP-04)."""
     customer = await customers.get(deps.tables, scope, customer_id)
@@ -92,6 +102,10 @@ async def create_policy(
         )
     if policy_type != "Flex":
         raise PlanNotSellable("Use policyType Flex.", pointer="/policyType")
+    if engine != "holdfast":
+        raise EngineUnavailable("Use engine holdfast.", pointer="/engine")
+    check_retention(retention_years)
+    await repositories.check(deps, customer, repository_id)
     chosen = protectable(customer) if services is None else services
     check_services(customer, chosen)
     await check_objects(deps, scope, customer_id, backup_type, include or [], exclude or [])
@@ -109,6 +123,8 @@ async def create_policy(
             services=chosen,
             include=include or [],
             exclude=exclude or [],
+            retention_years=retention_years,
+            repository_id=repository_id,
             created_at=now,
             next_run_at=rules.first_run(policy_id, now),
         ),

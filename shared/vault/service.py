@@ -31,7 +31,7 @@ from shared.vault.repository import (
 from shared.vault.retention import effective_expiry, is_expired
 from shared.vault.run import Run
 from shared.vault.snapshots import Snapshot
-from shared.vault.upkeep import Upkeep, condemned, marks
+from shared.vault.upkeep import Facts, Upkeep, condemned, marks
 from shared.vault.versions import OldestFirst
 
 
@@ -191,6 +191,16 @@ class Vault:
         numbers = await record_numbers(self._store, oid)
         return await load_heads(self._store, ops, self.repo, oid, numbers)
 
+    async def offered(self, ref: ObjectRef) -> list[SnapshotHead]:
+        """Restore points, newest first: without what has expired and is not held (V57, V58)."""
+        found = await self.snapshots(ref)
+        if self._clock is None or not any(
+            is_expired(head.expires, self._clock.now(), held=False) for head in found
+        ):
+            return found
+        facts = await (await self.upkeep()).facts(await self.oid(ref))
+        return [head for head in found if not self._is_over(head, facts)]
+
     async def open_snapshot(self, ref: ObjectRef, n: int | None = None) -> Snapshot:
         """Open snapshot `n`, or the newest; `UnknownSnapshot` when there is none."""
         oid = await self.oid(ref)
@@ -208,12 +218,16 @@ class Vault:
         """V57; facts are read only when the record itself says that it expired."""
         if self._clock is None or not is_expired(head.expires, self._clock.now(), held=False):
             return
-        facts = await (await self.upkeep()).facts(oid)
+        if self._is_over(head, await (await self.upkeep()).facts(oid)):
+            raise SnapshotExpired(f"snapshot {head.n} expired at {head.document['expires']}")
+
+    def _is_over(self, head: SnapshotHead, facts: Facts) -> bool:
+        if self._clock is None:
+            return False
         expires = effective_expiry(
             head.ended, head.expires, facts.longest, unlimited=facts.unlimited
         )
-        if is_expired(expires, self._clock.now(), held=facts.held):
-            raise SnapshotExpired(f"snapshot {head.n} expired at {head.document['expires']}")
+        return is_expired(expires, self._clock.now(), held=facts.held)
 
 
 class ObjectHandle:

@@ -24,6 +24,7 @@ PUBLIC = {
 }  # fmt: skip
 CUSTOMER_PARAMETERS = {
     "customer_id", "policy_id", "session_id", "object_id", "restore_id", "operation_id",
+    "repository_id",
 }  # fmt: skip
 SEES_ALL = ("administrator", "daemon")
 LIMITED = ("groupUser", "limitedDaemon", "key", "customerAdmin", "customerUser", "inContext")
@@ -31,7 +32,11 @@ LIMITED = ("groupUser", "limitedDaemon", "key", "customerAdmin", "customerUser",
 OTHERS = ("role_id", "user_id", "client_id", "reseller_id")
 
 # Query parameters that a route cannot do without.
-QUERIES = {"sessions_export": {"month": "2026-01"}, "snapshots_compare": {"since": "2"}}
+QUERIES = {
+    "sessions_export": {"month": "2026-01"},
+    "snapshots_compare": {"since": "2"},
+    "restores_statistics": {"month": "2026-01"},
+}
 
 
 def bodies(target: dict[str, str]) -> dict[str, Any]:
@@ -69,7 +74,10 @@ def bodies(target: dict[str, str]) -> dict[str, Any]:
         "consent_link": {"app": "restorer"},
         "policies_create": {"name": "P"},
         "policies_edit": {"name": "Renamed"},
+        "policies_set_schedule": {"partnerId": target["policy_id"][:16], "intervalHours": 12},
+        "repositories_create": {"name": "R", "region": "uksouth"},
         "restores_start": {"objectId": target["object_id"], "snapshot": 1},
+        "restores_preview": {"objectId": target["object_id"], "snapshot": 1},
         **licensing_bodies(target),
     }
 

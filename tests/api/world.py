@@ -251,6 +251,7 @@ async def _customer(deps: Deps, partner: Partner, name: str, tenant: str) -> dic
         "session_id": session.session_id,
         "object_id": protected.object_id,
         "restore_id": restore.restore_id,
+        "repository_id": f"{customer_id}-vdefault",
         "operation_id": restore.restore_id,
         "admin_id": admins[0].admin_id,
         "n": "1",

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from shared.protection import browsing
+from shared.vault.errors import SnapshotExpired
 from tests.contract.engine.conftest import Ground
 
 
@@ -58,6 +59,6 @@ async def test_v57_expired_point_is_refused_at_once(ground: Ground) -> None:
     session = await ground.back_up()
     run = (await ground.runs(session))["mailbox", ground.cloud.user()["id"]]
     await ground.cloud.clock.sleep(366 * 86_400)
-    with pytest.raises(browsing.SnapshotExpired):
+    with pytest.raises(SnapshotExpired):
         await ground.opened(run)
     assert await browsing.list_snapshots(ground.deps, ground.scope, run.object_id) == []

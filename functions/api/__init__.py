@@ -32,6 +32,7 @@ from functions.api.policies import router as policies
 from functions.api.pool_previews import router as pool_previews
 from functions.api.pools import router as pools
 from functions.api.resellers import router as resellers
+from functions.api.repositories import router as repositories
 from functions.api.restores import router as restores
 from functions.api.roles import router as roles
 from functions.api.session_logs import router as session_logs
@@ -61,6 +62,7 @@ ROUTERS: list[APIRouter] = [
     objects,
     finding,
     coverage,
+    repositories,
     restores,
     catalogue,
     batch_edits,

@@ -12,7 +12,7 @@ from holdfast_vault.snapshot import Entry, Snapshot
 from shared.vault.format import rows
 
 EXTENSIONS = {"mime": ".eml", "json": ".json", "fts": ".fts"}
-CONTAINER_KINDS = {"folder", "list", "channel"}
+CONTAINER_KINDS = {"folder", "list", "channel", "calendar", "contactfolder"}
 
 
 class Folders:

@@ -19,7 +19,7 @@ from shared.vault.format.packs import Entry as PackEntry
 from shared.vault.format.primitives import sha, unb64u
 from shared.vault.format.tree import EMPTY_ROOT
 
-CONTAINER_KINDS = {"folder", "list", "channel"}
+CONTAINER_KINDS = {"folder", "list", "channel", "calendar", "contactfolder"}
 Say = Callable[[str], None]
 
 

@@ -15,10 +15,10 @@ LINK_LIFE = timedelta(minutes=30)
 
 # Which workloads a chosen service needs permissions for; every tenant needs the directory.
 WORKLOADS: dict[str, tuple["Workload", ...]] = {
-    "exchange": ("mailbox",),
+    "exchange": ("mailbox", "calendar", "contacts"),
     "onedrive": ("drive",),
-    "sharepoint": ("drive",),
-    "teams": (),
+    "sharepoint": ("site",),
+    "teams": ("team",),
 }
 
 # ConsentLost.state (microsoft365) -> our state. `invited` after a grant means it was taken back.

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import datetime
-from typing import Any, Literal, Protocol, TypedDict
+from typing import Any, Literal, NotRequired, Protocol, TypedDict
 
 import msgspec
 
@@ -17,12 +17,14 @@ class Cursor(TypedDict):
     """Where an enumeration goes on; opaque to everybody but its workload.
 
     `kind` is `page` inside an enumeration without a delta token and `delta` for everything that
-    follows from one; `asOf` is when the link was received (RFC 3339).
+    follows from one; `asOf` is when the link was received (RFC 3339). `part` tells which part of
+    a mailbox the container belongs to; without it the container is a mail folder.
     """
 
     link: str
     kind: Literal["page", "delta"]
     asOf: str
+    part: NotRequired[str]
 
 
 class GraphUse(msgspec.Struct):

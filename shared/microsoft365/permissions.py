@@ -9,21 +9,48 @@ from typing import Literal
 
 import msgspec
 
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 2
 
-Workload = Literal["directory", "mailbox", "drive"]
+Workload = Literal["directory", "mailbox", "calendar", "contacts", "drive", "site", "team"]
 App = Literal["reader", "restorer"]
 
 MANIFEST: dict[App, dict[Workload, frozenset[str]]] = {
     "reader": {
         "directory": frozenset({"User.Read.All", "GroupMember.Read.All", "Organization.Read.All"}),
         "mailbox": frozenset({"Mail.Read", "MailboxSettings.Read"}),
+        "calendar": frozenset({"Calendars.Read"}),
+        "contacts": frozenset({"Contacts.Read"}),
         "drive": frozenset({"Files.Read.All", "Sites.Read.All"}),
+        "site": frozenset({"Files.Read.All", "Sites.Read.All"}),
+        "team": frozenset(
+            {
+                "Team.ReadBasic.All",
+                "TeamSettings.Read.All",
+                "TeamMember.Read.All",
+                "TeamsTab.Read.All",
+                "Channel.ReadBasic.All",
+                "ChannelMember.Read.All",
+                "ChannelMessage.Read.All",
+                "Files.Read.All",
+                "Sites.Read.All",
+            }
+        ),
     },
     "restorer": {
         "directory": frozenset({"User.Read.All"}),
         "mailbox": frozenset({"Mail.ReadWrite"}),
+        "calendar": frozenset({"Calendars.ReadWrite"}),
+        "contacts": frozenset({"Contacts.ReadWrite"}),
         "drive": frozenset({"Files.ReadWrite.All", "Sites.ReadWrite.All"}),
+        "site": frozenset({"Files.ReadWrite.All", "Sites.ReadWrite.All"}),
+        "team": frozenset(
+            {
+                "Teamwork.Migrate.All",
+                "Channel.Create",
+                "Channel.ReadBasic.All",
+                "ChannelMessage.Read.All",
+            }
+        ),
     },
 }
 REASONS: dict[str, str] = {
@@ -31,12 +58,25 @@ REASONS: dict[str, str] = {
     "GroupMember.Read.All": "Protect the members of a group as one choice.",
     "Organization.Read.All": "Show the organisation's name and its subscriptions.",
     "Mail.Read": "Read mail into the backup.",
+    "Calendars.Read": "Read calendars into the backup.",
+    "Contacts.Read": "Read contacts into the backup.",
     "MailboxSettings.Read": "Recognise shared and inactive mailboxes.",
     "Files.Read.All": "Read OneDrive files into the backup.",
     "Sites.Read.All": "Read document libraries into the backup.",
     "Mail.ReadWrite": "Write restored mail; only while a restore runs.",
+    "Calendars.ReadWrite": "Write restored events; only while a restore runs.",
+    "Contacts.ReadWrite": "Write restored contacts; only while a restore runs.",
     "Files.ReadWrite.All": "Write restored files; only while a restore runs.",
     "Sites.ReadWrite.All": "Write into document libraries; only while a restore runs.",
+    "Team.ReadBasic.All": "Find the teams to protect.",
+    "TeamSettings.Read.All": "Read the settings of teams into the backup.",
+    "TeamMember.Read.All": "Read who belongs to a team into the backup.",
+    "TeamsTab.Read.All": "Read the tabs of channels into the backup.",
+    "Channel.ReadBasic.All": "Find the channels of teams.",
+    "ChannelMember.Read.All": "Read who belongs to a private or shared channel.",
+    "ChannelMessage.Read.All": "Read messages of channels, and find restored ones again.",
+    "Teamwork.Migrate.All": "Write restored messages with author and time; only in a restore.",
+    "Channel.Create": "Create the channel that restored messages go to.",
 }
 """Why each is needed, in words for the customer's administrator."""
 

@@ -12,7 +12,7 @@ from shared.customers import repository as customers
 from shared.customers.model import Customer
 from shared.microsoft365.drive import Drive
 from shared.microsoft365.errors import ConsentLost, ObjectUnavailable, SignInUnavailable
-from shared.microsoft365.mail import Mailbox
+from shared.microsoft365.exchange import ExchangeMailbox
 from shared.microsoft365.model import Budget, Workload
 from shared.microsoft365.transport import GraphTransport
 from shared.protection import changes, log_lines, repository, rules, session_log
@@ -176,7 +176,7 @@ async def _slice(
 def open_workload(transport: GraphTransport, workload: str, source_id: str) -> Workload:
     """The reader of an object."""
     if workload == "mailbox":
-        return Mailbox(transport, source_id)
+        return ExchangeMailbox(transport, source_id)
     return Drive(transport, source_id)
 
 

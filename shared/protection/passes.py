@@ -133,7 +133,7 @@ class Pass(Record):
 
 
 def _afresh(cursor: Cursor) -> Cursor:
-    return {"link": "", "kind": "page", "asOf": cursor["asOf"]}
+    return {**cursor, "link": "", "kind": "page"}
 
 
 def _mark(change: Change) -> str:

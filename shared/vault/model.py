@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 from shared.vault.format import rows as row_format
 from shared.vault.format.primitives import unb64u
@@ -17,6 +17,7 @@ class Cursor(TypedDict):
     link: str
     kind: Literal["page", "delta"]
     asOf: str
+    part: NotRequired[str]
 
 
 @dataclass(frozen=True, slots=True)

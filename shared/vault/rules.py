@@ -11,10 +11,15 @@ from shared.vault.format.checkpoint import GONE as GONE
 from shared.vault.model import Enumeration
 
 TROUBLED = frozenset({SKIPPED, FAILED})
-CONTAINER_KINDS = frozenset({"folder", "list", "channel"})
+CONTAINER_KINDS = frozenset({"folder", "list", "channel", "calendar", "contactfolder"})
 # A drive is enumerated as one container: what it reports removed is removed, wherever it was.
 ONE_CONTAINER = frozenset({"drive"})
+# An object of several trees: a row's id begins with the name of its container and a slash.
+BY_ID = frozenset({"site", "team"})
 HIERARCHY = "folders"
+# Who lists the containers of a kind, where it is not `folders`.
+HIERARCHY_OF = {"calendar": "calendars", "contactfolder": "contactFolders"}
+_HIERARCHIES = frozenset({HIERARCHY, *HIERARCHY_OF.values()})
 
 # A tail larger than this would no longer leave room in a 64 MiB record (V28).
 MAX_TAIL = 48 << 20
@@ -31,6 +36,7 @@ class Removal:
     one_container: bool
     full: frozenset[str] = frozenset()
     buried: AbstractSet[str] = frozenset()
+    by_id: bool = False
 
     @property
     def scans(self) -> bool:
@@ -43,8 +49,10 @@ class Removal:
             return False
         if self.one_container:
             return True
+        if self.by_id:
+            return row.i.partition("/")[0] in containers
         if row.k in CONTAINER_KINDS:
-            return HIERARCHY in containers
+            return HIERARCHY_OF.get(row.k, HIERARCHY) in containers
         return row.p in containers
 
     def absent(self, row: Any) -> bool:
@@ -61,12 +69,15 @@ def removal_of(
 ) -> Removal:
     """Without a parent there is nothing that could be absent."""
     full = frozenset(name for name, how in enumerated.items() if how == "full")
-    return Removal(workload in ONE_CONTAINER, full if has_parent else frozenset(), buried)
+    full = full if has_parent else frozenset()
+    return Removal(workload in ONE_CONTAINER, full, buried, workload in BY_ID)
 
 
 def needs_folders(removal: Removal) -> bool:
     """Whether folders may vanish by absence, so that the tree must be known first."""
-    return bool(removal.full) and (removal.one_container or HIERARCHY in removal.full)
+    return bool(removal.full) and (
+        removal.one_container or removal.by_id or not _HIERARCHIES.isdisjoint(removal.full)
+    )
 
 
 def buried_folders(alive: Mapping[str, str | None], removed: AbstractSet[str]) -> set[str]:

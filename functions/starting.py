@@ -1,6 +1,6 @@
 """Starting and signalling processes by their deterministic instance ids."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from azure.durable_functions import DurableFunctionsClient
@@ -35,6 +35,17 @@ async def signal(
             return False
         raise
     return True
+
+
+async def process_state(
+    client: "DurableFunctionsClient", instance_id: str
+) -> Literal["missing", "active", "ended"]:
+    """Whether the process works or waits, has ended in whatever way, or is not known at all."""
+    found = await client.get_orchestration_state(instance_id, fetch_payloads=False)
+    if found is None:
+        return "missing"
+    active = {"RUNNING", "PENDING", "SUSPENDED", "CONTINUED_AS_NEW"}
+    return "active" if found.runtime_status.name in active else "ended"
 
 
 def _status(refused: Any) -> Any:

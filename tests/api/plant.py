@@ -25,7 +25,7 @@ from shared.kit.ids import new_id
 from shared.microsoft365 import wire as wires
 from shared.protection import process, repository, service
 from shared.protection.model import ObjectRun, Session
-from shared.protection.process import SessionTask
+from shared.protection.tasks import SessionTask
 from shared.vault.keystore import FileKeyStore
 from tests.api.conftest import API, RecordedClient
 from tests.contract.engine.conftest import Ground, MemoryStorage

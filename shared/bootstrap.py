@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from shared.kit.idempotency import IdempotencyStore
     from shared.kit.ratelimits import RateLimiter
     from shared.licensing.repository import Ledgers
+    from shared.marketplace.channels import Channels
+    from shared.marketplace.repository import Orders
     from shared.microsoft365.tokens import Tokens
+    from shared.usage.repository import UsageRows
     from shared.vault.keystore import KeyStore
     from shared.vault.locks import Locks
 
@@ -34,6 +37,8 @@ SYSTEM_PARTITION = "system"
 CURSOR_KEY_ROW = "cursor-key"
 ANSWERS = "answers"
 """Container of large stored answers (Idempotency-Key); rows have the small ones."""
+USAGE = "usage"
+"""Container of rated months and of the evidence behind them, by SHA-256."""
 CHECKPOINTS = "audit"
 """Container of the signed checkpoints; immutable in a deployment."""
 
@@ -150,6 +155,20 @@ class Deps:
         return Ledgers(self.tables[TABLE], self.clock, catalogue())
 
     @cached_property
+    def orders(self) -> "Orders":
+        """Deliveries of channels and the orders they make."""
+        from shared.marketplace.repository import TABLE, Orders
+
+        return Orders(self.tables[TABLE], self.clock)
+
+    @cached_property
+    def channels(self) -> "Channels":
+        """The marketplaces and sellers, each with its adapter."""
+        from shared.marketplace.channels import Channels
+
+        return Channels(self.settings, self.clock, self.orders)
+
+    @cached_property
     def signer(self) -> "Signer":
         """Signs the checkpoints of the audit trail."""
         from shared.audit.signing import FileSigner
@@ -164,6 +183,13 @@ class Deps:
             answers = await self.storage.container(ANSWERS)
             self._idempotency = IdempotencyStore(self.tables["Idempotency"], answers, self.clock)
         return self._idempotency
+
+    async def usage(self) -> "UsageRows":
+        """Days, months and reports of usage."""
+        from shared.usage.repository import CONTAINER, DAYS, MONTHS, UsageRows
+
+        blobs = await self.storage.container(CONTAINER)
+        return UsageRows(self.tables[DAYS], self.tables[MONTHS], blobs)
 
     async def trail(self) -> "Trail":
         """The audit trail."""
@@ -205,6 +231,9 @@ class Deps:
 
     async def close(self) -> None:
         """End every connection opened here."""
+        channels = self.__dict__.get("channels")
+        if channels is not None:
+            await channels.close()
         tokens = self.__dict__.get("tokens")
         if tokens is not None and hasattr(tokens, "close"):
             await tokens.close()
@@ -231,7 +260,7 @@ def use(given: Deps) -> None:
 async def prepare(given: Deps) -> None:
     """Create tables, containers and the deployment's keys: once per deployment, not per request."""
     await given.tables.create_all()
-    for container in (ANSWERS, CHECKPOINTS):
+    for container in (ANSWERS, USAGE, CHECKPOINTS):
         await given.storage.container(container, create=True)
     try:
         await given.tables["Access"].insert(

@@ -22,6 +22,17 @@ async def save(table: Table, scope: Scope, standing: Standing) -> None:
     await table.upsert(Row(scope.partner_id, _KEY, asdict(standing)))
 
 
+async def set_suspended(table: Table, scope: Scope, *, suspended: bool) -> None:
+    """Suspend or release licence management alone (LIC-55); `LostRace` beside another change."""
+    row = await table.find(scope.partner_id, _KEY)
+    if row is None:
+        standing = Standing(licence_management_suspended=suspended)
+        await table.insert(Row(scope.partner_id, _KEY, asdict(standing)))
+        return
+    row.values["licence_management_suspended"] = suspended
+    await table.replace(row)
+
+
 async def partners(table: Table) -> list[str]:
     """Every partner that has a ledger."""
     return [row.key async for row in table.query(PARTNERS)]

@@ -18,6 +18,7 @@ from shared.usage.rules import month_of
 DAYS, MONTHS = "UsageDays", "UsageMonths"
 CONTAINER = "usage"
 _BATCH = 100
+_SUSPENSION = "suspension"
 _MONTH, _REPORT, _AGREEMENT, _AMENDMENT = "month~", "report~", "agreement~", "amendment~"
 
 
@@ -130,6 +131,15 @@ class UsageRows:
         """Create or replace an agreement; closed months keep what they were closed with."""
         values = agreement.model_dump(mode="json")
         await self._months.upsert(Row(scope.partner_id, _AGREEMENT + agreement.number, values))
+
+    async def was_suspended(self, scope: Scope) -> bool:
+        """Whether overdue reports have suspended the partner's licence management."""
+        row = await self._months.find(scope.partner_id, _SUSPENSION)
+        return row is not None and bool(row.values["suspended"])
+
+    async def note_suspended(self, scope: Scope, *, suspended: bool) -> None:
+        """Remember what was done to the partner's licence management."""
+        await self._months.upsert(Row(scope.partner_id, _SUSPENSION, {"suspended": suspended}))
 
     async def add_amendment(self, scope: Scope, month: str, content: bytes) -> bool:
         """Keep the adjustments found for a closed month; the same ones are kept once."""

@@ -1,0 +1,192 @@
+"""The verbs on months and reports: read, edit, submit, explain, suppose; deadlines by the clock."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from shared.access.model import Scope
+from shared.billing.model import Adjustment, Invoice, Line
+from shared.billing.rules import explaining
+from shared.billing.rules.supposing import Answer, Supposition, suppose
+from shared.kit.errors import Conflict, NotFound
+from shared.kit.etags import check_if_match, strong_etag
+from shared.kit.ids import new_id
+from shared.licensing import standings
+from shared.licensing.repository import TABLE
+from shared.usage import closing, rules
+from shared.usage.model import LicenceLine, Report
+from shared.usage.repository import UsageRows
+
+if TYPE_CHECKING:
+    from shared.bootstrap import Deps
+
+
+class MonthOpen(Conflict):
+    """The month is not closed yet."""
+
+    code, title = "MONTH_OPEN", "The month is not closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One rated line, and why it is what it is."""
+
+    line: Line
+    explanation: explaining.Explanation
+    objects: Sequence[dict[str, Any]]
+    """Counted users of the day that counts, each with its reason; empty for seats."""
+    input_hash: str
+
+
+async def read(rows: UsageRows, scope: Scope, month: str) -> tuple[Report, str]:
+    """A report and its strong ETag; `NotFound`."""
+    report, etag = await rows.report(scope, month)
+    return report, strong_etag(etag)
+
+
+async def change(
+    rows: UsageRows,
+    scope: Scope,
+    month: str,
+    if_match: str | None,
+    rule: Callable[[Report], Report],
+    *,
+    required: bool = True,
+) -> tuple[Report, str]:
+    """Decide by a pure rule on what was read and save it under its ETag.
+
+    `PreconditionFailed` (412) for an old tag, `ReportLocked` (409) from the rule, `LostRace` when
+    somebody else was quicker.
+    """
+    report, etag = await rows.report(scope, month)
+    check_if_match(if_match, strong_etag(etag), required=required)
+    changed = rule(report)
+    return changed, strong_etag(await rows.save_report(scope, changed, etag))
+
+
+def manual_line(product: str, units: int, points_per_unit: Decimal) -> LicenceLine:
+    """A line added by hand (USG-04)."""
+    return LicenceLine(
+        line_id=f"manual-{new_id(8)}",
+        product=product,
+        current=units,
+        points_per_unit=points_per_unit,
+        is_manual=True,
+    )
+
+
+async def confirm(
+    deps: "Deps", rows: UsageRows, scope: Scope, month: str, if_match: str | None, by: str
+) -> tuple[Report, str]:
+    """Second step: send it; a suspension that hung on it ends (USG-09, USG-20)."""
+    now = deps.clock.now()
+    report, tag = await change(
+        rows, scope, month, if_match, lambda each: rules.confirmed(each, by, now)
+    )
+    await keep_deadlines(deps, rows, scope)
+    return report, tag
+
+
+async def keep_deadlines(deps: "Deps", rows: UsageRows, scope: Scope) -> bool:
+    """Mark what is late, and suspend or release licence management; whether it is suspended.
+
+    USG-10, USG-20, LIC-55, AMB-40. Safe to run at any time and any number of times. A suspension
+    that the operator made by hand is not touched: only a change of the deadlines' own word acts.
+    """
+    today = deps.clock.now().date()
+    found = await rows.reports(scope)
+    for each in found:
+        if rules.late(each, today) and not each.is_late:
+            report, etag = await rows.report(scope, each.month)
+            await rows.save_report(scope, report.model_copy(update={"is_late": True}), etag)
+    suspended = rules.suspends(found, today)
+    if await rows.was_suspended(scope) != suspended:
+        await standings.set_suspended(deps.tables[TABLE], scope, suspended=suspended)
+        await rows.note_suspended(scope, suspended=suspended)
+    return suspended
+
+
+async def invoice(rows: UsageRows, scope: Scope, month: str) -> Invoice:
+    """The closed month as it was rated; `MonthOpen` before."""
+    noted = await rows.find_month(scope, month)
+    if noted is None:
+        raise NotFound(f"Nothing is known of {month[:16]}.")
+    if noted.get("state") != "Closed":
+        raise MonthOpen(f"{month} is not closed: {len(noted.get('unknown', {}))} are unknown.")
+    return Invoice.model_validate_json(await rows.content(noted["rated"]))
+
+
+async def explain(
+    deps: "Deps", rows: UsageRows, scope: Scope, month: str, line_id: str
+) -> Explained:
+    """Why a line of a closed month is what it is: events, objects, rules, arithmetic."""
+    rated = await invoice(rows, scope, month)
+    line = next((each for each in rated.lines if each.line_id == line_id), None)
+    if line is None or not scope.covers(line.customer_id):
+        raise NotFound(f"{month} has no line {line_id[:32]!r}.")
+    events = {event.seq: event for event in await deps.ledgers.ledger(scope)}
+    counted = next((run for run in line.runs if run.first == line.counted_on), None)
+    objects = []
+    if counted is not None and counted.evidence:
+        objects = orjson.loads(await rows.content(counted.evidence))
+    told = explaining.explain(line, events, rated.currency)
+    return Explained(line, told, objects, rated.input_hash)
+
+
+async def simulate(
+    deps: "Deps",
+    rows: UsageRows,
+    scope: Scope,
+    month: str,
+    changes: Sequence[Supposition],
+) -> Answer:
+    """What-if: the month rated as it is and as it would be; nothing is written."""
+    first = rules.first_of(month)
+    days = await rows.days(scope, first)
+    given = await closing.rating_input(deps, scope, first, days, deps.clock.now())
+    return suppose(given, changes)
+
+
+async def adjustments(rows: UsageRows, scope: Scope, month: str = "") -> list[Adjustment]:
+    """Adjustments found for closed months, all or of one, oldest month first."""
+    found: list[Adjustment] = []
+    async for _, content in rows.amendments(scope, month):
+        found += [Adjustment.model_validate(each) for each in orjson.loads(content)]
+    return found
+
+
+async def accept_unknown(
+    rows: UsageRows, scope: Scope, month: str, customer_id: str, by: str
+) -> int:
+    """A person takes the newest known values of a customer for its unknown days; days changed.
+
+    `NotFound` when nothing of the customer is unknown in the month.
+    """
+    known = None
+    taken = []
+    for day in await rows.days(scope, rules.first_of(month), customer_id):
+        if day.is_known:
+            known = day
+            continue
+        older = (
+            known.model_dump(
+                include={"licensed_accounts", "stored_bytes", "protected_users", "restores"}
+            )
+            if known
+            else {}
+        )
+        values = {
+            name: value if value is not None else older.get(name)
+            for name, value in day.model_dump(
+                include={"licensed_accounts", "stored_bytes", "protected_users", "restores"}
+            ).items()
+        }
+        source = f"{by}, values of {known.day}" if known else f"{by}, without older values"
+        taken.append(day.model_copy(update={**values, "accepted_by": source}))
+    if not taken:
+        raise NotFound(f"Nothing of this customer is unknown in {month}.")
+    await rows.put_days(scope, taken)
+    return len(taken)

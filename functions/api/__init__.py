@@ -17,6 +17,7 @@ from functions.api.customer_licences import router as customer_licences
 from functions.api.customer_services import router as customer_services
 from functions.api.customers import router as customers
 from functions.api.documents import router as documents
+from functions.api.exports import router as exports
 from functions.api.finding import router as finding
 from functions.api.ledger import router as ledger
 from functions.api.licence_adjustments import router as licence_adjustments
@@ -64,6 +65,7 @@ ROUTERS: list[APIRouter] = [
     coverage,
     repositories,
     restores,
+    exports,
     catalogue,
     batch_edits,
     pools,

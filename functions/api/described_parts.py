@@ -80,6 +80,7 @@ PARAMETERS: Json = {
 TAGS = {
     "audit": "Who did what for whom: hash-chained, signed daily.",
     "customers": "The registry of customers.",
+    "exports": "Taking items out as open files.",
     "licences": "Catalogue, pools, subscriptions, and the ledger that explains them.",
     "resellers": "Partners of the second tier, and the seats that are passed on to them.",
     "objects": "Protected mailboxes and drives, their restore points and items.",
@@ -113,6 +114,11 @@ BODIES: Json = {
     "subscriptions_assign": {"slot": "CBM-M365", "source": "Direct", "quantity": 25},
     "subscriptions_preview": {
         "change": {"verb": "increase", "subscriptionId": "CBM-M365", "quantity": 5}
+    },
+    "exports_start": {
+        "objectId": "5x0c2m7h9k4p1q8r-o0123456789abcdef0123",
+        "snapshot": 12,
+        "layout": "files",
     },
     "restores_preview": {
         "objectId": "5x0c2m7h9k4p1q8r-o0123456789abcdef0123",

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 
+from functions.api.exports import cancel as cancel_export
 from functions.api.onboarding import cancel as cancel_onboarding
 from functions.api.restores import cancel as cancel_restore
 from functions.api.security import requires
@@ -12,6 +13,7 @@ from functions.binding import WITH_DURABLE
 from shared.access.model import Caller
 from shared.bootstrap import Deps, deps
 from shared.customers import batch_edits
+from shared.export.service import export_operation
 from shared.kit import ids
 from shared.kit.errors import Conflict, NotFound
 from shared.kit.operations import Operation
@@ -55,10 +57,12 @@ async def cancel(
     response: Response,
     caller: Annotated[Caller, Depends(requires("customers.read"))],
 ) -> Operation:
-    """Stops a session, cancels a restore or an onboarding: needs the right to start one.
+    """Stops a session, a restore, an onboarding, a batch edit: needs the right to start one.
 
     409 when it has ended already. Poll on: it is Canceled when what had begun is tidied up.
     """
+    if operation_id.startswith(batch_edits.PREFIX):
+        return await _cancel_batch(operation_id, response, caller.allow("licences.write"))
     match ids.kind_of(operation_id):
         case ids.ONBOARDING:
             return await _cancel_onboarding(operation_id, response, caller)
@@ -66,6 +70,8 @@ async def cancel(
             return await stop_session(operation_id, response, caller.allow("sessions.start"))
         case ids.RESTORE:
             return await cancel_restore(operation_id, response, caller.allow("restores.start"))
+        case ids.EXPORT:
+            return await cancel_export(operation_id, response, caller.allow("exports.start"))
     raise _unknown(operation_id)
 
 
@@ -79,6 +85,12 @@ async def _cancel_onboarding(run_id: str, response: Response, caller: Caller) ->
     return await cancel_onboarding(customer_id, response, allowed)
 
 
+async def _cancel_batch(batch_id: str, response: Response, caller: Caller) -> Operation:
+    left = await batch_edits.cancel(deps(), caller.scope, batch_id)
+    response.headers["Retry-After"] = str(RETRY_SECONDS)
+    return batch_edits.operation_of(left)
+
+
 def _unknown(operation_id: str) -> NotFound:
     return NotFound(f"There is no operation with the id {operation_id[:64]!r}.")
 
@@ -87,7 +99,7 @@ async def _read(given: Deps, caller: Caller, operation_id: str) -> Operation:
     """The reader is chosen by the letter of the id's kind; each checks the scope itself."""
     if operation_id.startswith(batch_edits.PREFIX):
         scope = caller.allow("licences.read").scope
-        return batch_edits.operation_of(await batch_edits.get(given, scope, operation_id))
+        return batch_edits.operation_of(await batch_edits.follow(given, scope, operation_id))
     match ids.kind_of(operation_id):
         case ids.ONBOARDING:
             return await onboarding_operation(given, caller.scope, operation_id)
@@ -97,4 +109,7 @@ async def _read(given: Deps, caller: Caller, operation_id: str) -> Operation:
         case ids.RESTORE:
             scope = caller.allow("restores.read").scope
             return await restore_operation(given, scope, operation_id)
+        case ids.EXPORT:
+            scope = caller.allow("exports.read").scope
+            return await export_operation(given, scope, operation_id)
     raise _unknown(operation_id)

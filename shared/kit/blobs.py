@@ -3,10 +3,11 @@
 Contract every implementation MUST keep (tests/contract/test_blobs.py runs against all):
 `put` with `create_only` is atomic: of several writers exactly one succeeds, the others get
 `BlobExists`; `get` of a missing blob raises `BlobMissing`; `delete` of a missing blob is a no-op;
-`list` yields names in ascending order; every call may be repeated.
+`list` yields names in ascending order; every call may be repeated. Staged blocks are nothing until
+`commit` names them: a commit makes the blob of exactly these blocks, whatever it was before.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
@@ -62,11 +63,27 @@ class BlobStore(Protocol):
         ...
 
 
+class StagedBlobs(BlobStore, Protocol):
+    """One container whose blobs can be put together from blocks, however large."""
+
+    async def stage(self, name: str, block: str, data: bytes) -> None:
+        """Store a block of a blob; a block of the same id that nobody committed is replaced.
+
+        Ids of one blob have one length.
+        """
+        ...
+
+    async def commit(self, name: str, blocks: Sequence[str]) -> None:
+        """Make the blob of these blocks, in this order; KeyError for one that is not staged."""
+        ...
+
+
 class MemoryBlobs:
     """A container in memory: for tests and dry runs."""
 
     def __init__(self) -> None:
         self.blobs: dict[str, tuple[bytes, datetime]] = {}
+        self.staged: dict[str, dict[str, bytes]] = {}
 
     async def put(self, name: str, data: bytes, *, create_only: bool = True) -> None:
         """Store the blob; `BlobExists` when `create_only` and the name is taken."""
@@ -98,6 +115,18 @@ class MemoryBlobs:
     async def delete(self, name: str) -> None:
         """Remove the blob; a missing one is fine."""
         self.blobs.pop(name, None)
+        self.staged.pop(name, None)
+
+    async def stage(self, name: str, block: str, data: bytes) -> None:
+        """Store a block of a blob; a block of the same id that nobody committed is replaced."""
+        self.staged.setdefault(name, {})[block] = bytes(data)
+
+    async def commit(self, name: str, blocks: Sequence[str]) -> None:
+        """Make the blob of these blocks, in this order; KeyError for one that is not staged."""
+        held = self.staged.get(name, {})
+        data = b"".join([held[block] for block in blocks])
+        self.blobs[name] = (data, datetime.now(UTC))
+        self.staged[name] = {block: held[block] for block in blocks}
 
 
 class AzureBlobs:
@@ -161,3 +190,21 @@ class AzureBlobs:
             await self._container.delete_blob(name)
         except ResourceNotFoundError:
             return
+
+    async def stage(self, name: str, block: str, data: bytes) -> None:
+        """Store a block of a blob; a block of the same id that nobody committed is replaced."""
+        await self._container.get_blob_client(name).stage_block(block, data, length=len(data))
+
+    async def commit(self, name: str, blocks: Sequence[str]) -> None:
+        """Make the blob of these blocks, in this order; KeyError for one that is not staged."""
+        from azure.core.exceptions import HttpResponseError
+        from azure.storage.blob import BlobBlock
+
+        try:
+            await self._container.get_blob_client(name).commit_block_list(
+                [BlobBlock(block) for block in blocks]
+            )
+        except HttpResponseError as refused:
+            if getattr(refused, "error_code", None) == "InvalidBlockList":
+                raise KeyError(name) from refused
+            raise

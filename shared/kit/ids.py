@@ -18,6 +18,7 @@ CUSTOMER_LENGTH = 16
 _MAX_MS = 9_999_999_999_999
 
 POLICY, SESSION, OBJECT, RESTORE, ONBOARDING = "p", "s", "o", "r", "n"
+EXPORT, DRILL = "e", "d"
 _CUSTOMER = re.compile(rf"[{ALPHABET}]{{{CUSTOMER_LENGTH}}}")
 _CHILD = re.compile(rf"([{ALPHABET}]{{{CUSTOMER_LENGTH}}})-([a-z])([0-9a-z]{{4,40}})")
 

@@ -4,7 +4,7 @@ A start and a preview check the same things in the same order, so that a preview
 what the start refuses.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -68,39 +68,45 @@ class Choice:
     top: Row | None
     """The chosen folder."""
 
-    async def rows(self) -> AsyncIterator[tuple[Row, list[str]]]:
-        """Every chosen row with the names of the folders it stood in, from the top.
+    def rows(self) -> AsyncIterator[tuple[Row, list[str]]]:
+        """Every chosen row; see `chosen_rows`."""
+        return chosen_rows(self.opened, self.items, self.top)
 
-        Refuses at the end when an item that was named is unknown or a folder.
-        """
-        folders = [row async for row in self.opened.snapshot.rows() if row.kind == "folder"]
-        tree = rules.folder_tree(row.item for row in folders)
-        if self.items is not None:
-            async for row in self._named({self.opened.key(row) for row in folders}):
-                yield row, rules.path_of(row.parent, tree)
-            return
-        top = self.top.source_id if self.top else None
-        async for row in self.opened.snapshot.rows():
-            at = row.source_id if row.kind == "folder" else row.parent
-            if top is not None and not rules.inside(at, top, tree):
-                continue
-            path = rules.path_of(at, tree)
-            if row.kind == "folder" and not path:
-                continue  # a drive's root is there anyway
-            yield row, path
 
-    async def _named(self, folders: set[str]) -> AsyncIterator[Row]:
-        keys = self.items or ()
-        found = await browsing.find_rows(self.opened, list(keys))
-        for at, key in enumerate(keys):
-            if key not in found:
-                raise ItemNotInSnapshot(
-                    f"The restore point does not hold {key[:64]!r}.", pointer=f"/items/{at}"
-                )
-            if key in folders:
-                raise ItemIsFolder("Restore a folder with `folder`.", pointer=f"/items/{at}")
-        for key in keys:
-            yield found[key]
+async def chosen_rows(
+    opened: Opened, items: Sequence[str] | None, top: Row | None
+) -> AsyncIterator[tuple[Row, list[str]]]:
+    """Every row of `items`, else of the folder `top`, else of the whole restore point.
+
+    With the names of the folders it stood in, from the top. Refuses an item that is unknown or a
+    folder before the first row.
+    """
+    folders = [row async for row in opened.snapshot.rows() if row.kind == "folder"]
+    tree = rules.folder_tree(row.item for row in folders)
+    if items is not None:
+        for row in await _named(opened, items):
+            yield row, rules.path_of(row.parent, tree)
+        return
+    async for row in opened.snapshot.rows():
+        at = row.source_id if row.kind == "folder" else row.parent
+        if top is not None and not rules.inside(at, top.source_id, tree):
+            continue
+        path = rules.path_of(at, tree)
+        if row.kind == "folder" and not path:
+            continue  # a drive's root is there anyway
+        yield row, path
+
+
+async def _named(opened: Opened, keys: Sequence[str]) -> list[Row]:
+    found = await browsing.find_rows(opened, list(keys))
+    for at, key in enumerate(keys):
+        if key not in found:
+            raise ItemNotInSnapshot(
+                f"The restore point does not hold {key[:64]!r}.", pointer=f"/items/{at}"
+            )
+        if found[key].kind == "folder":
+            raise ItemIsFolder("Restore a folder with `folder`.", pointer=f"/items/{at}")
+    return [found[key] for key in keys]
 
 
 async def choose(deps: "Deps", scope: Scope, wanted: Wanted) -> Choice:

@@ -20,7 +20,7 @@ from shared.protection.browsing import Opened
 from shared.protection.discovery import tenant_of
 from shared.protection.model import GraphCost
 from shared.restore import repository, rules
-from shared.restore.choosing import Choice
+from shared.restore.choosing import chosen_rows
 from shared.restore.model import Collision, Entry, EntryState, Restore, RestoreState
 from shared.restore.service import entry_of
 from shared.restore.tasks import RestoreAnswer, RestoreTask
@@ -52,7 +52,7 @@ async def plan_restore(deps: "Deps", task: RestoreTask) -> None:
     if restore.folder_key is not None:
         top = await browsing.find_row(opened, restore.folder_key)
     total, some = 0, list[Entry]()
-    async for row, path in Choice(opened, restore.target, None, top).rows():
+    async for row, path in chosen_rows(opened, None, top):
         some.append(entry_of(opened.key(row), row, path))
         total += 1
         if len(some) >= SLICE_ITEMS:

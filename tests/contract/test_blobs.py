@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from local.azurite import Azurite
-from shared.kit.blobs import BlobExists, BlobMissing, BlobStore, MemoryBlobs
+from shared.kit.blobs import BlobExists, BlobMissing, BlobStore, MemoryBlobs, StagedBlobs
 from shared.kit.config import Settings
 from shared.kit.ids import new_id
 from shared.kit.storage import Storage
@@ -100,3 +100,21 @@ async def test_listing_is_ascending_and_by_prefix(blobs: BlobStore) -> None:
     assert [blob.size for blob in listed] == [3, 4, 3]
     assert all(datetime.now(UTC) - blob.created < timedelta(hours=1) for blob in listed)
     assert [blob.name async for blob in blobs.list()] == ["a/1", "b/1", "b/10", "b/2", "c"]
+
+
+async def test_a_blob_is_made_of_staged_blocks(blobs: StagedBlobs) -> None:
+    await blobs.stage("a", "block-1", b"one")
+    await blobs.stage("a", "block-2", b"lost")
+    await blobs.stage("a", "block-2", b"two")
+    with pytest.raises(BlobMissing):
+        await blobs.get("a")
+    await blobs.commit("a", ["block-1", "block-2"])
+    assert await blobs.get("a") == b"onetwo"
+    await blobs.stage("a", "block-3", b"three")
+    await blobs.commit("a", ["block-2", "block-3"])  # committed and staged ones, in any order
+    assert await blobs.get("a") == b"twothree"
+    with pytest.raises(KeyError):
+        await blobs.commit("a", ["block-9"])
+    assert await blobs.get("a") == b"twothree"
+    await blobs.commit("a", [])
+    assert await blobs.get("a") == b""

@@ -13,6 +13,7 @@ from functions.timers.keep_audit import blueprint as keep_audit
 from functions.timers.notice_licences import blueprint as notice_licences
 from functions.timers.reap_answers import blueprint as reap_answers
 from functions.timers.start_due_backups import blueprint as start_due_backups
+from functions.timers.watch_sessions import blueprint as watch_sessions
 from orchestrations.backup import blueprint as backup
 from orchestrations.batch_edit import blueprint as batch_edit
 from orchestrations.export import blueprint as export
@@ -23,6 +24,7 @@ app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
 TIMERS = (
     start_due_backups,
+    watch_sessions,
     keep_audit,
     reap_answers,
     expire_exports,

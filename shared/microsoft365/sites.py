@@ -15,7 +15,7 @@ from shared.microsoft365 import site_rows
 from shared.microsoft365.calls import Call
 from shared.microsoft365.drive import Drive
 from shared.microsoft365.enumeration import Feed, walk
-from shared.microsoft365.errors import ItemFailed
+from shared.microsoft365.errors import ItemFailed, ObjectUnavailable
 from shared.microsoft365.faults import About, Asked
 from shared.microsoft365.json_rows import SETTINGS, canonical, own_id, plain, settings_gone
 from shared.microsoft365.mail_rows import last_wins
@@ -25,6 +25,7 @@ from shared.microsoft365.site_rows import LIBRARY, LIST, ListEntry
 from shared.microsoft365.transport import GraphTransport
 from shared.microsoft365.urls import url
 
+SITE_DELETED = "site_deleted"
 PAGE_ITEMS = "500"
 PERMISSION_ROLE = "Sites.FullControl.All"
 """Only with it Graph shows a site's permissions (section 11)."""
@@ -107,7 +108,12 @@ class Site:
         self, cursor: Cursor | None, todo: dict[str, Cursor]
     ) -> AsyncIterator[Page]:
         link = self._url("site", {"$select": SITE_SELECT})
-        site = await self._transport.get(self._call(link, "object", "item"), _one)
+        try:
+            site = await self._transport.get(self._call(link, "object", "item"), _one)
+        except ItemFailed as failed:
+            if failed.graph_status == 404:
+                raise ObjectUnavailable(SITE_DELETED, failed.request_id) from failed
+            raise
         drives = await self._all("site_drives", {"$select": DRIVE_SELECT, "$top": "200"})
         listed = await self._all("site_lists", {"$expand": "columns,contentTypes", "$top": "200"})
         by_id = {str(one["id"]): one for one in listed}

@@ -16,6 +16,8 @@ CONTAINER_KINDS = frozenset({"folder", "list", "channel", "calendar", "contactfo
 ONE_CONTAINER = frozenset({"drive"})
 # An object of several trees: a row's id begins with the name of its container and a slash.
 BY_ID = frozenset({"site", "team"})
+# The container of such an object that holds one row for each of the others.
+DESCRIPTIONS = "settings"
 HIERARCHY = "folders"
 # Who lists the containers of a kind, where it is not `folders`.
 HIERARCHY_OF = {"calendar": "calendars", "contactfolder": "contactFolders"}
@@ -61,7 +63,11 @@ class Removal:
 
     def buries(self, row: Any) -> bool:
         """Whether the row is, or stands in, a removed folder and was not moved out (M15)."""
-        return bool(self.buried) and (row.i in self.buried or row.p in self.buried)
+        if not self.buried:
+            return False
+        if self.by_id and f"{DESCRIPTIONS}/{row.i.partition('/')[0]}" in self.buried:
+            return True
+        return row.i in self.buried or row.p in self.buried
 
 
 def removal_of(

@@ -15,6 +15,7 @@ from shared.customers.model import Customer, CustomerState
 from shared.kit import ids
 from shared.kit.clock import FixedClock
 from shared.licensing import service
+from shared.licensing.repository import TABLE
 
 SLOT = "CBM-M365"
 
@@ -123,6 +124,14 @@ class Shop:
             "/pools:changeOrder", {"orderId": order, "action": action, **more}
         )
 
+    async def preview_order(self, verb: str, **change: Any) -> dict[str, Any]:
+        """As the operator: what an order would do."""
+        body = {"change": {"verb": verb, "partnerId": self.partner_id, **change}}
+        answer = await self.api.post("/api/v1/pools:preview", json=body, headers=self.operator)
+        assert answer.status_code == 200, answer.text
+        told: dict[str, Any] = answer.json()
+        return told
+
     async def intervene(self, verb: str, path: str = "", **more: Any) -> httpx.Response:
         """As the operator: a licence from outside the pools, an early end, what was used."""
         if verb not in {"beginOverride", "endOverride"}:
@@ -148,10 +157,10 @@ class Shop:
         found: dict[str, Any] = await self.get(f"/pools/{pool_id}")
         return found
 
-    async def state(self) -> tuple[Any, ...]:
-        """Everything that a refusal must leave alone."""
-        paths = ("/pools", f"/customers/{self.customer}/subscriptions", "/ledger?maxpagesize=1000")
-        return tuple([await self.get(path) for path in paths])
+    async def state(self) -> dict[str, Any]:
+        """Every stored row of the partner's books: what a refusal must leave alone."""
+        found = self.deps.tables[TABLE].query(self.partner_id)
+        return {row.key: (row.etag, row.values) async for row in found}
 
     async def adds_up(self) -> None:
         """The ledger tells what is stored."""

@@ -1,4 +1,4 @@
-"""Rows of LIC and SVC through the API, by their ids."""
+"""What holds for every licensing route: keys, conditions, explanations, as-of, the catalogue."""
 
 from datetime import date
 
@@ -8,64 +8,7 @@ from tests.api.conftest import check_problem
 from tests.api.licensing import SLOT, Shop, code_of
 
 
-async def test_lic_01_what_is_assigned_leaves_the_pool(shop: Shop) -> None:
-    pool = await shop.buy()
-    sub = await shop.assigned(30)
-    assert (sub["quantity"], sub["state"], sub["poolId"]) == (30, "Active", pool)
-    found = await shop.pool(pool)
-    assert (found["total"], found["assigned"], found["available"]) == (100, 30, 70)
-    await shop.adds_up()
-
-
-async def test_lic_02_an_exhausted_pool_refuses_and_nothing_changes(shop: Shop) -> None:
-    await shop.buy(quantity=10)
-    before = await shop.state()
-    problem = check_problem(await shop.assign(11), 409, "POOL_EXHAUSTED")
-    assert problem["rule"]
-    assert await shop.state() == before
-
-
-async def test_lic_03_pools_are_ordered_by_the_operator_only(shop: Shop) -> None:
-    body = {
-        "partnerId": shop.partner_id, "orderId": "o", "item": SLOT, "quantity": 5,
-        "contractEffective": "2026-01-01", "end": "2026-12-31",
-    }  # fmt: skip
-    check_problem(await shop.post("/pools", body), 403, "PERMISSION_MISSING")
-    change = {"partnerId": shop.partner_id, "orderId": "o", "action": "suspend"}
-    check_problem(await shop.post("/pools:changeOrder", change), 403, "PERMISSION_MISSING")
-    assert (await shop.get("/pools"))["value"] == []
-
-
-async def test_lic_07_and_18_each_increase_has_its_own_lock(shop: Shop) -> None:
-    await shop.buy()
-    await shop.assigned(30)
-    shop.day(date(2026, 1, 20))
-    assert code_of(await shop.verb("increase", {"quantity": 5})) == ""
-    shop.day(date(2026, 2, 1))
-    answer = await shop.verb("setQuantity", {"quantity": 4})
-    problem = check_problem(answer, 409, "LIC_MIN_TERM")
-    assert problem["firstAllowedOn"] == "2026-02-20"
-    assert code_of(await shop.verb("setQuantity", {"quantity": 5})) == ""
-    assert (await shop.sub())["lots"] == [{"day": "2026-01-20", "quantity": 5}]
-
-
-async def test_lic_10_not_beyond_the_pool_names_the_field(shop: Shop) -> None:
-    await shop.buy()
-    await shop.assigned()
-    answer = await shop.verb("setExpiration", {"expiresOn": "2027-01-01"})
-    problem = check_problem(answer, 422, "EXPIRY_AFTER_POOL")
-    assert problem["errors"][0]["pointer"] == "#/expiresOn"
-    assert problem["lastAllowedOn"] == "2026-12-31"
-
-
-async def test_lic_22_one_source_for_each_item(shop: Shop) -> None:
-    await shop.buy()
-    other = await shop.buy(channel="Marketplace", source="CloudBlue")
-    await shop.assigned()
-    check_problem(await shop.assign(1, poolId=other), 409, "SOURCE_ALREADY_ASSIGNED")
-
-
-async def test_lic_49_history_and_explanation(shop: Shop) -> None:
+async def test_lic_49_history_and_explanation_of_a_number(shop: Shop) -> None:
     pool = await shop.buy()
     await shop.assigned(30)
     await shop.verb("increase", {"quantity": 5})
@@ -80,28 +23,6 @@ async def test_lic_49_history_and_explanation(shop: Shop) -> None:
     left = (await shop.get(f"/pools/{pool}/explain"))["reasons"]
     assert left[-1]["value"] == (await shop.pool(pool))["available"] == 65
     assert (await shop.get(f"{base}/explain?what=expiry"))["reasons"]
-
-
-async def test_lic_50_a_trial_takes_nothing_and_lic_57_is_converted(shop: Shop) -> None:
-    pool = await shop.buy()
-    trial = await shop.assigned(None, type="Trial")
-    assert (trial["state"], trial["quantity"]) == ("Trial", 0)
-    assert (await shop.pool(pool))["available"] == 100
-    answer = await shop.verb("increase", {"quantity": 1})
-    check_problem(answer, 409, "TRIAL_NOT_CONFIGURABLE")
-    answer = await shop.verb("convert", {"source": "Direct", "quantity": 3})
-    assert answer.json()["subscription"]["state"] == "Active"
-    check_problem(await shop.assign(None, type="Trial"), 409, "ALREADY_ASSIGNED")
-
-
-async def test_lic_55_nothing_while_usage_reports_are_missing(shop: Shop) -> None:
-    await shop.buy()
-    path = f"/partners/{shop.partner_id}:setStanding"
-    body = {"licenceManagementSuspended": True}
-    answer = await shop.api.post(f"/api/v1{path}", json=body, headers=shop.operator)
-    assert answer.status_code == 200, answer.text
-    check_problem(await shop.assign(), 403, "LICENSE_MANAGEMENT_SUSPENDED")
-    check_problem(await shop.post(path, body), 403, "PERMISSION_MISSING")
 
 
 async def test_svc_01_the_catalogue_is_served(shop: Shop) -> None:

@@ -6,8 +6,9 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import Field
 
 from functions.api import csv_files, licensing
+from functions.api.licence_models import PreviewOut
 from functions.api.paging import address
-from functions.api.protection_models import RETRY_SECONDS
+from functions.api.protection_models import RETRY_SECONDS, PageOf
 from functions.api.security import requires
 from functions.binding import WITH_DURABLE, current_client
 from functions.starting import start
@@ -18,7 +19,8 @@ from shared.customers import batch_edits
 from shared.customers.service import require_known
 from shared.kit.api_model import ApiModel
 from shared.kit.operations import Operation
-from shared.licensing.requests import Change
+from shared.licensing.requests import Change, located
+from shared.licensing.service import Preview
 
 router = APIRouter(tags=["licences"])
 MOST_IDS = 1000
@@ -29,6 +31,13 @@ class BatchEditIn(ApiModel):
 
     customer_ids: Annotated[list[str], Field(max_length=MOST_IDS)]
     change: Change
+
+
+class BatchPreviewOut(ApiModel):
+    """What would become of one customer."""
+
+    customer_id: str
+    preview: PreviewOut
 
 
 @router.post(
@@ -63,6 +72,27 @@ async def begin(
     return batch_edits.operation_of(batch)
 
 
+@router.post(
+    "/subscriptions:previewBatch",
+    operation_id="subscriptions_batch_preview",
+    summary="What a batch would do",
+)
+async def preview(
+    body: BatchEditIn, caller: Annotated[Caller, Depends(requires("licences.write"))]
+) -> PageOf[BatchPreviewOut]:
+    """Customer by customer, each on what those before would leave; nothing is changed (CUS-35)."""
+    given = deps()
+    await require_known(given, caller.scope, frozenset(body.customer_ids))
+    with licensing.placed():
+        told = await batch_edits.preview(given, caller.scope, body.customer_ids, body.change)
+    return PageOf(
+        value=[
+            BatchPreviewOut(customer_id=customer_id, preview=_located(each))
+            for customer_id, each in told
+        ]
+    )
+
+
 @router.get(
     "/subscriptions/batch-edits/{operation_id}/results",
     operation_id="subscriptions_batch_results",
@@ -73,7 +103,13 @@ async def begin(
 async def results(
     operation_id: str, caller: Annotated[Caller, Depends(requires("licences.read"))]
 ) -> Response:
-    """One line per customer, with a heading (CUS-36); only the heading while it runs."""
-    batch = await batch_edits.get(deps(), caller.scope, operation_id)
+    """One line per customer, with a heading (CUS-36); while it runs, those that are done."""
+    batch = await batch_edits.follow(deps(), caller.scope, operation_id)
     header, *rows = batch_edits.table_of(batch)
     return Response(csv_files.document(header, rows), media_type=csv_files.MEDIA_TYPE)
+
+
+def _located(told: Preview) -> PreviewOut:
+    if told.refusal is not None:
+        told.refusal.errors = located(told.refusal.errors, "/change")
+    return PreviewOut.of(told)

@@ -205,6 +205,9 @@ async def _user(call: Call, tenant: Tenant, name: str, rest: list[str]) -> Answe
     if rest == ["truth"] and call.method == "GET":
         only = call.query.get("only", "")
         return answer_json(await truth(user, mails=only != "files", files=only != "mails"))
+    if rest == ["licence"] and call.method == "PUT":
+        tenant.license(user, licensed=bool((await _body(call))["licensed"]))
+        return Answer(204)
     handler = admin_items.HANDLERS.get((call.method, rest[0]))
     if handler is None:
         raise Refused(f"nothing at {call.method} {'/'.join(rest)}", 404)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from local.microsoft365.drive import Drive
-from local.microsoft365.ids import guid
+from local.microsoft365.ids import digest, guid
 from local.microsoft365.mailbox import Mailbox
 from local.microsoft365.outlook_store import Store
 
@@ -103,6 +103,14 @@ class Tenant:
         self.by_upn[user.upn.lower()] = user
         if user.drive is not None:
             self.drives[user.drive.id] = user
+
+    def license(self, user: User, *, licensed: bool) -> None:
+        """Give a licence, with an empty mailbox and drive to who has none; or take it away."""
+        user.licensed = licensed
+        if licensed and user.mailbox is None:
+            key = digest(self.id, user.id)
+            user.mailbox, user.drive = Mailbox(key, user.created), Drive(key, user.created)
+            self.add(user)
 
     def find_user(self, text: str) -> User | None:
         """Find a user by id or user principal name."""

@@ -81,6 +81,11 @@ async def preview(ledgers: Ledgers, scope: Scope, wish: Wish) -> Preview:
         decision = wish.decide(snapshot.book)
     except HoldfastError as refusal:
         return Preview(False, refusal=refusal)
+    return foreseen(decision)
+
+
+def foreseen(decision: Decision) -> Preview:
+    """A decision told in advance."""
     return Preview(
         True,
         effects=tuple(explaining.sentence(event) for event in decision.events),

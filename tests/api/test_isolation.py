@@ -119,6 +119,7 @@ def licensing_bodies(target: dict[str, str]) -> dict[str, Any]:
         "subscriptions_switch_source": {"source": "Direct"},
         "subscriptions_convert": seats,
         "subscriptions_preview": {"change": verb},
+        "subscriptions_batch_preview": {"customerIds": [target["customer_id"]], "change": verb},
         "subscriptions_batch_edit": {"customerIds": [target["customer_id"]], "change": verb},
     }
 

@@ -64,6 +64,73 @@ async def test_cus_35_no_more_than_twenty_and_no_strangers(shop: Shop) -> None:
     check_problem(await shop.post("/subscriptions:batchEdit", body), 400, "CUSTOMER_UNKNOWN")
 
 
+async def test_cus_35_a_preview_promises_no_seat_twice(shop: Shop) -> None:
+    await shop.buy(quantity=7)
+    customers = [shop.customer, *[await shop.add_customer() for _ in range(2)]]
+    change = {"verb": "assign", "slot": SLOT, "source": "Direct", "quantity": 3}
+    before = await shop.state()
+    answer = await shop.post(
+        "/subscriptions:previewBatch", {"customerIds": customers, "change": change}
+    )
+    told = answer.json()["value"]
+    assert [each["customerId"] for each in told] == customers
+    assert [each["preview"]["isAllowed"] for each in told] == [True, True, False]
+    refusal = told[2]["preview"]["refusal"]
+    assert (refusal["code"], refusal["errors"][0]["pointer"]) == (
+        "POOL_EXHAUSTED", "#/change/quantity",
+    )  # fmt: skip
+    assert told[0]["preview"]["effects"]
+    assert await shop.state() == before
+
+
+async def test_cus_36_progress_and_cancel(shop: Shop, durable: RecordedClient) -> None:
+    """Two of four are done when somebody cancels: the other two are left alone."""
+    await shop.buy()
+    customers = [shop.customer, *[await shop.add_customer() for _ in range(3)]]
+    change = {"verb": "assign", "slot": SLOT, "source": "Direct", "quantity": 3}
+    body = {"customerIds": customers, "change": change}
+    its_id = (await shop.post("/subscriptions:batchEdit", body)).json()["id"]
+    told = []
+    for done, customer_id in enumerate(customers[:2], 1):
+        told.append(await batch_edits.edit_one(shop.deps, shop.scope, its_id, customer_id))
+        running = await shop.get(f"/operations/{its_id}")
+        assert (running["status"], running["percentComplete"]) == ("Running", 25 * done)
+        states = [step["state"] for step in running["steps"]]
+        assert states == ["Succeeded"] * done + ["Waiting"] * (4 - done)
+    answer = await shop.post(f"/operations/{its_id}:cancel")
+    assert (answer.status_code, answer.json()["status"]) == (202, "Running")
+    for customer_id in customers[2:]:
+        told.append(await batch_edits.edit_one(shop.deps, shop.scope, its_id, customer_id))
+        assert told[-1]["status"] == "Canceled"
+    await batch_edits.end(shop.deps, shop.scope, its_id, told[:3])
+    ended = await shop.get(f"/operations/{its_id}")
+    assert ended["status"] == "Canceled"
+    states = [each["status"] for each in ended["result"]["customers"]]
+    assert states == ["Succeeded", "Succeeded", "Canceled", "Canceled"]
+    (pool,) = (await shop.get("/pools"))["value"]
+    assert pool["assigned"] == 6
+    check_problem(await shop.post(f"/operations/{its_id}:cancel"), 409, "OPERATION_ENDED")
+    # An activity that arrives late changes nothing any more.
+    late = await batch_edits.edit_one(shop.deps, shop.scope, its_id, customers[3])
+    assert late["status"] == "Canceled"
+    await shop.adds_up()
+
+
+def test_a_canceled_batch_asks_for_no_more_customers() -> None:
+    asked = []
+
+    def answer(name: str, given: dict[str, Any]) -> Any:
+        if name == "edit_customer":
+            asked.append(given["customer_id"])
+            status = "Canceled" if given["customer_id"] == "b" else "Succeeded"
+            return {"customer_id": given["customer_id"], "status": status}
+        return None
+
+    given = {"partner_id": "p", "batch_id": "batch-1", "customers": ["a", "b", "c"]}
+    assert Driver(answer).run(orchestrator_of(batch_edit), given) == {"failed": 0}
+    assert asked == ["a", "b"]
+
+
 def test_every_customer_of_a_batch_has_a_result() -> None:
     def answer(name: str, given: dict[str, Any]) -> Any:
         if name == "edit_customer":

@@ -12,12 +12,14 @@ from functions.timers.finish_transfers import blueprint as finish_transfers
 from functions.timers.keep_audit import blueprint as keep_audit
 from functions.timers.notice_licences import blueprint as notice_licences
 from functions.timers.reap_answers import blueprint as reap_answers
+from functions.timers.reconcile_orders import blueprint as reconcile_orders
 from functions.timers.start_due_backups import blueprint as start_due_backups
 from functions.timers.watch_sessions import blueprint as watch_sessions
 from orchestrations.backup import blueprint as backup
 from orchestrations.batch_edit import blueprint as batch_edit
 from orchestrations.export import blueprint as export
 from orchestrations.onboarding import blueprint as onboarding
+from orchestrations.orders import blueprint as orders
 from orchestrations.restore import blueprint as restore
 
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
@@ -32,7 +34,8 @@ TIMERS = (
     adjust_licences,
     finish_transfers,
     notice_licences,
+    reconcile_orders,
 )
 
-for blueprint in (bind(api), *TIMERS, onboarding, backup, restore, export, batch_edit):
+for blueprint in (bind(api), *TIMERS, onboarding, backup, restore, export, batch_edit, orders):
     app.register_functions(blueprint)

@@ -7,6 +7,7 @@ from functions.api.api_keys import router as api_keys
 from functions.api.audit import router as audit
 from functions.api.batch_edits import router as batch_edits
 from functions.api.catalogue import router as catalogue
+from functions.api.channels import router as channels
 from functions.api.consent import router as consent
 from functions.api.contexts import router as contexts
 from functions.api.coverage import router as coverage
@@ -24,9 +25,11 @@ from functions.api.licence_adjustments import router as licence_adjustments
 from functions.api.licence_interventions import router as licence_interventions
 from functions.api.licence_reports import router as licence_reports
 from functions.api.notices import router as notices
+from functions.api.mail_previews import router as mail_previews
 from functions.api.objects import router as objects
 from functions.api.onboarding import router as onboarding
 from functions.api.operations import router as operations
+from functions.api.orders import router as orders
 from functions.api.partners import router as partners
 from functions.api.permissions import router as permissions
 from functions.api.policies import router as policies
@@ -40,6 +43,7 @@ from functions.api.session_logs import router as session_logs
 from functions.api.sessions import router as sessions
 from functions.api.subscriptions import previews as subscription_previews
 from functions.api.subscriptions import router as subscriptions
+from functions.api.tenant_licences import router as tenant_licences
 from functions.api.users import router as users
 
 ROUTERS: list[APIRouter] = [
@@ -61,6 +65,7 @@ ROUTERS: list[APIRouter] = [
     sessions,
     session_logs,
     objects,
+    mail_previews,
     finding,
     coverage,
     repositories,
@@ -81,6 +86,9 @@ ROUTERS: list[APIRouter] = [
     ledger,
     licence_adjustments,
     notices,
+    tenant_licences,
+    orders,
+    channels,
     audit,
 ]
 """Every resource of the API, mounted under the prefix."""

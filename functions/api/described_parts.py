@@ -86,6 +86,7 @@ TAGS = {
     "objects": "Protected mailboxes and drives, their restore points and items.",
     "onboarding": "Connecting a customer's tenant, and its consent.",
     "operations": "Long work of any kind.",
+    "orders": "What was bought, on which channel, and what followed from it.",
     "partners": "Who am I?",
     "policies": "What is protected; running it by hand.",
     "restores": "Bringing items back.",

@@ -2,6 +2,6 @@
 
 from fastapi import APIRouter
 
-from functions.webhooks import consent
+from functions.webhooks import consent, orders
 
-ROUTERS: list[APIRouter] = [consent.router]
+ROUTERS: list[APIRouter] = [consent.router, orders.router]

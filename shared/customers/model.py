@@ -77,6 +77,8 @@ class Customer(BaseModel):
     state: CustomerState = CustomerState.PENDING
     contract_type: ContractType = ContractType.PENDING
     external_id: str | None = None
+    source_type: str | None = None
+    """The sales channel it came through; None for one that was made here (MKT-08)."""
     country: str | None = None
     tags: list[str] = []
     management_mode: ManagementMode = "Partner"

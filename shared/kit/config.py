@@ -9,6 +9,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MICROSOFT_AUTHORITY = "https://login.microsoftonline.com"
 MICROSOFT_GRAPH = "https://graph.microsoft.com"
+MICROSOFT_MARKETPLACE = "https://marketplaceapi.microsoft.com/api"
+CLOUDBLUE_CONNECT = "https://api.connect.cloudblue.com/public/v1"
 
 
 class Settings(BaseSettings):
@@ -52,6 +54,20 @@ class Settings(BaseSettings):
     """64 or more hex digits that seal the places inside lists; absent: a key kept in storage."""
     audit_months: int = Field(default=24, ge=3)
     """Months whose audit lines are kept, beside the current one."""
+    marketplace: str = MICROSOFT_MARKETPLACE
+    marketplace_authority: str = ""
+    """Sign-in of the publisher's tenant; empty: the same as `authority`."""
+    publisher_tenant_id: str = ""
+    """Tenant of the publisher's account; empty: Microsoft's marketplace is not used."""
+    marketplace_client_id: str = ""
+    """The single-tenant app named in the offer: our identity there, the audience of webhooks."""
+    cloudblue: str = CLOUDBLUE_CONNECT
+    cloudblue_key: SecretStr | None = None
+    """API key of the vendor at CloudBlue Connect; absent: the channel is not used."""
+    cloudblue_hook_secret: SecretStr | None = None
+    """What call-backs of Connect are signed with."""
+    cloudblue_template: str = "TL-000-000-000"
+    """The template that approvals name."""
     consent_poll_seconds: float = 10
     """Wait between two looks at a fresh consent's roles (M40)."""
     consent_patience_seconds: float = 600

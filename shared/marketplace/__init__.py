@@ -1,0 +1,1 @@
+"""Orders from marketplaces, distributors and direct sales: each told once, then pools follow."""

@@ -1,0 +1,194 @@
+"""Hourly metering: usage is queued here, and sent once an hour in batches of 25.
+
+    usage~{source}        {hour}~{resource}~{dimension}    waits
+    metered~{resource}    {hour}~{dimension}               was answered, for good
+
+An hour, a resource and a dimension are one event: the marketplace takes no second one. What came
+too late for its hour is added to the present one; nothing is ever subtracted.
+"""
+
+import logging
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from shared.kit.clock import to_text
+from shared.kit.tables import LostRace, Row, RowExists
+from shared.marketplace.model import (
+    MICROSOFT,
+    OrderState,
+    UsageRecord,
+    UsageResult,
+    UsageStatus,
+    key_of,
+)
+
+if TYPE_CHECKING:
+    from shared.bootstrap import Deps
+
+log = logging.getLogger(__name__)
+BATCH = 25
+LATEST = timedelta(hours=23)
+"""An hour before the marketplace's own limit of 24."""
+MOST_BATCHES = 400
+"""Of one run: what is left goes an hour later."""
+
+
+async def queue(deps: "Deps", record: UsageRecord) -> bool:
+    """Have usage reported: once per resource, dimension and hour; False when it was queued before.
+
+    A quantity is above zero and counts only what exceeds what is included.
+    """
+    if record.quantity <= 0:
+        raise ValueError("a metered quantity is above zero")
+    hour = whole_hour(record.hour)
+    told = record.model_copy(update={"hour": hour})
+    if await deps.orders.table.find(_done(told), _done_key(told)) is not None:
+        return False
+    row = Row(f"usage~{told.source}", _key(told), {"record": told.model_dump(mode="json")})
+    try:
+        await deps.orders.table.insert(row)
+    except RowExists:
+        return False
+    return True
+
+
+async def submit(deps: "Deps", source: str = MICROSOFT) -> dict[str, int]:
+    """Send what waits and whose hour is over; how many ended how.
+
+    `ChannelDown` leaves everything where it is: the next hour sends it.
+    """
+    now = deps.clock.now()
+    counts: Counter[str] = Counter()
+    for _ in range(MOST_BATCHES):
+        rows = await _due(deps, source, now)
+        if not rows:
+            break
+        late = [row for row in rows if _record(row).hour < now - LATEST]
+        for row in late:
+            await _roll_on(deps, row, now)
+            counts["Rolled"] += 1
+        fresh = [row for row in rows if row not in late]
+        if not fresh:
+            continue
+        told = await deps.channels.adapter(source).report_usage([_record(row) for row in fresh])
+        kept = 0
+        for row, result in zip(fresh, told, strict=True):
+            counts[str(result.status)] += 1
+            kept += not await _settle(deps, row, result, now)
+        if kept:  # what has to be asked again waits for the next hour
+            break
+    return dict(counts)
+
+
+async def results(deps: "Deps", external_id: str) -> list[UsageResult]:
+    """Everything that was reported for a subscription, by hour."""
+    found = deps.orders.table.query(f"metered~{key_of(external_id)}")
+    return [UsageResult.model_validate(row.values["result"]) async for row in found]
+
+
+async def find_mismatches(deps: "Deps") -> list[str]:
+    """What the marketplace counted otherwise in the last days: told to a person (1.7)."""
+    since = deps.clock.now().date() - timedelta(days=3)
+    rows = await deps.channels.microsoft().mismatches(since)
+    said = [
+        f"{row.get('usageResourceId')} {row.get('dimension')} {row.get('usageDate')}: sent "
+        f"{row.get('submittedQuantity')}, counted {row.get('processedQuantity')}"
+        for row in rows
+    ]
+    for line in said:
+        log.error("metering does not agree: %s", line)
+    return said
+
+
+def whole_hour(at: datetime) -> datetime:
+    """The UTC hour that holds an instant: no season changes it."""
+    return at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+async def _due(deps: "Deps", source: str, now: datetime) -> list[Row]:
+    """The oldest that wait, one batch, each resource and dimension once per hour."""
+    below = to_text(whole_hour(now))
+    found = deps.orders.table.query(f"usage~{source}", below=below, limit=BATCH)
+    return [row async for row in found]
+
+
+async def _roll_on(deps: "Deps", row: Row, now: datetime) -> None:
+    """Too late for its hour: its units go into the hour that just ended."""
+    record = _record(row)
+    target = record.model_copy(update={"hour": whole_hour(now) - timedelta(hours=1)})
+    await _add(deps, target)
+    expired = UsageResult(record=record, status=UsageStatus.EXPIRED, said=f"added to {target.hour}")
+    await _finish(deps, row, expired)
+
+
+async def _add(deps: "Deps", record: UsageRecord) -> None:
+    """Add units to an hour: to what waits there, or, when that was sent, to the next free one."""
+    table = deps.orders.table
+    while await table.find(_done(record), _done_key(record)) is not None:
+        record = record.model_copy(update={"hour": record.hour + timedelta(hours=1)})
+    partition = f"usage~{record.source}"
+    held = await table.find(partition, _key(record))
+    try:
+        if held is None:
+            await table.insert(
+                Row(partition, _key(record), {"record": record.model_dump(mode="json")})
+            )
+            return
+        both = _record(held).quantity + record.quantity
+        told = record.model_copy(update={"quantity": Decimal(both)})
+        held.values["record"] = told.model_dump(mode="json")
+        await table.replace(held)
+    except (RowExists, LostRace):
+        await _add(deps, record)
+
+
+async def _settle(deps: "Deps", row: Row, result: UsageResult, now: datetime) -> bool:
+    """Write down what was said; False for what has to be asked again."""
+    record = result.record
+    if result.status is UsageStatus.RETRY or await _may_come_back(deps, result):
+        log.warning("metering waits: %s %s", record.external_id, result.channel_status)
+        return False
+    if result.status is UsageStatus.EXPIRED:
+        await _roll_on(deps, row, now)
+        return True
+    if result.status in (UsageStatus.MISMATCH, UsageStatus.REJECTED):
+        log.error(
+            "metering of %s %s at %s: %s %s",
+            record.external_id, record.dimension, record.hour, result.channel_status, result.said,
+        )  # fmt: skip
+    await _finish(deps, row, result)
+    return True
+
+
+async def _may_come_back(deps: "Deps", result: UsageResult) -> bool:
+    """A suspended subscription may be reinstated within the day in which usage may be told."""
+    if result.channel_status.lower() != "resourcenotactive":
+        return False
+    order = await deps.orders.of_channel(result.record.source, result.record.external_id)
+    return order is not None and order.state is OrderState.SUSPENDED
+
+
+async def _finish(deps: "Deps", row: Row, result: UsageResult) -> None:
+    """First the answer is kept, then the row goes: a run cut off in between asks once more."""
+    record = _record(row)
+    done = Row(_done(record), _done_key(record), {"result": result.model_dump(mode="json")})
+    await deps.orders.table.upsert(done)
+    await deps.orders.table.delete(row.partition, row.key)
+
+
+def _record(row: Row) -> UsageRecord:
+    return UsageRecord.model_validate(row.values["record"])
+
+
+def _key(record: UsageRecord) -> str:
+    return f"{to_text(record.hour)}~{key_of(record.external_id)}~{key_of(record.dimension)}"
+
+
+def _done(record: UsageRecord) -> str:
+    return f"metered~{key_of(record.external_id)}"
+
+
+def _done_key(record: UsageRecord) -> str:
+    return f"{to_text(record.hour)}~{key_of(record.dimension)}"

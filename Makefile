@@ -1,7 +1,7 @@
 # One machine, no account: `make demo` shows the product, `make test` proves it.
 # Every target prepares what it needs; a later start costs a fraction of a second.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test check fmt bench openapi scale lock clean distclean
+.PHONY: help setup demo run test check fmt bench openapi scale nightly lock clean distclean
 PY := .venv/bin/python
 ARGS ?=
 export PYTHONUNBUFFERED := 1
@@ -41,6 +41,11 @@ openapi: setup ## Write docs/openapi.json from the routes
 
 scale: setup ## The slow tests
 	@$(PY) -m pytest -m scale $(ARGS)
+
+# Ten times as many random programs of licensing as `make test`, each twice as long.
+nightly: scale ## The slow tests, then many more random programs
+	@HOLDFAST_MACHINE_STEPS=400 HOLDFAST_MACHINE_EXAMPLES=2000 \
+	  $(PY) -m pytest tests/unit/licensing/test_machine.py
 
 lock: setup ## Pin requirements*.in anew; needs uv
 	uv pip compile -q --python-version 3.13 --generate-hashes --no-header --no-annotate \

@@ -381,4 +381,5 @@ Books.TestCase.settings = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
-TestBooks = pytest.mark.timeout(1200)(Books.TestCase)
+# 200 x 200 take less than a minute; a nightly run is twenty times as long.
+TestBooks = pytest.mark.timeout(max(1200, STEPS * EXAMPLES // 40))(Books.TestCase)

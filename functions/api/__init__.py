@@ -44,6 +44,7 @@ from functions.api.sessions import router as sessions
 from functions.api.subscriptions import previews as subscription_previews
 from functions.api.subscriptions import router as subscriptions
 from functions.api.tenant_licences import router as tenant_licences
+from functions.api.usage import router as usage
 from functions.api.users import router as users
 
 ROUTERS: list[APIRouter] = [
@@ -89,6 +90,7 @@ ROUTERS: list[APIRouter] = [
     tenant_licences,
     orders,
     channels,
+    usage,
     audit,
 ]
 """Every resource of the API, mounted under the prefix."""

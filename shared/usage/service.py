@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from shared.bootstrap import Deps
 
 
+Rule = Callable[[Report], Report]
+"""A pure rule of `rules`: a report in, the changed report out, or a refusal."""
+
+
 class MonthOpen(Conflict):
     """The month is not closed yet."""
 
@@ -52,7 +56,7 @@ async def change(
     scope: Scope,
     month: str,
     if_match: str | None,
-    rule: Callable[[Report], Report],
+    rule: Rule,
     *,
     required: bool = True,
 ) -> tuple[Report, str]:

@@ -8,7 +8,7 @@ from local.stack import Stack
 from tests.e2e.scene import Customer, Partner, Scene, TwoPartners
 
 WORLD = (
-    *("--tenants", "14", "--users", "3", "--mails", "12", "--files", "10", "--seed", "11"),
+    *("--tenants", "15", "--users", "3", "--mails", "12", "--files", "10", "--seed", "11"),
     *("--mail-mean", "6000", "--file-mean", "9000"),
 )
 QUICK = {"HOLDFAST_CONSENT_POLL_SECONDS": "0.3"}

@@ -111,6 +111,7 @@ def licensing_bodies(target: dict[str, str]) -> dict[str, Any]:
         "partners_set_standing": {"tier2Enabled": True},
         "subscriptions_assign": {"slot": "CBM-M365", "type": "Trial"},
         "subscriptions_edit": {"settings": {}},
+        "services_authenticate": {},
         "subscriptions_increase": seats,
         "subscriptions_reduce": seats,
         "subscriptions_set_quantity": seats,

@@ -20,7 +20,7 @@ from shared.licensing.book import Book
 from shared.licensing.model import PaymentOption, Standing, pool_key
 from shared.licensing.refusals import ActionForbidden
 from shared.licensing.repository import TABLE, Outcome
-from shared.licensing.requests import Seats, Settings, Slot, Word
+from shared.licensing.requests import Flag, Seats, Settings, Slot, Word
 from shared.licensing.rules.orders import OrderChange
 from shared.licensing.rules.purchases import Purchase
 
@@ -82,9 +82,9 @@ class OrderChangeIn(ApiModel):
 class StandingModel(ApiModel):
     """What the operator allows a partner (RES-01, RES-06, LIC-55)."""
 
-    licence_management_suspended: bool = False
-    tier2_enabled: bool = False
-    is_reseller: bool = False
+    licence_management_suspended: Flag = False
+    tier2_enabled: Flag = False
+    is_reseller: Flag = False
 
 
 class PoolChangedOut(ApiModel):

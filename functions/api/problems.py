@@ -109,8 +109,11 @@ def invalid(errors: Sequence[Mapping[str, Any]], body: Any = None) -> Invalid:
             continue
         text = _WORDS.get(error["type"], error["msg"].removeprefix("Value error, "))
         where, *rest = error["loc"]
-        if where == "body" and error["type"] != "missing":
-            rest = within(rest, body)
+        if where == "body":
+            own = rest[-1:] if error["type"] == "missing" else []  # it is not there to be found
+            rest = [*within(rest[: len(rest) - len(own)], body), *own]
+        if error["type"] in {"union_tag_invalid", "union_tag_not_found"}:
+            rest.append(error["ctx"]["discriminator"].strip("'"))
         fields.append({"pointer": pointer([where, *rest]), "detail": text})
     named = ", ".join(sorted({field["pointer"] for field in fields}))
     refused = Invalid(f"Correct these fields: {named}.")

@@ -62,7 +62,8 @@ def place(catalogue: Catalogue, slot: str) -> Place:
     """The place of a slot (a pool item's code, or a service's without pool item)."""
     found = catalogue.place_by_slot.get(slot)
     if found is None:
-        raise ServiceUnknown(f"There is nothing called {slot[:40]!r} to subscribe to.")
+        detail = f"There is nothing called {slot[:40]!r} to subscribe to."
+        raise ServiceUnknown(detail, pointer="/slot")
     return found
 
 

@@ -19,6 +19,7 @@ from shared.licensing.wishes import Place, Wish
 MOST_SEATS = 10_000_000
 _ID = re.compile(r"([A-Za-z0-9.-]{1,64})(?:~([0-9A-Za-z-]{1,64}))?")
 
+Flag = Annotated[bool, Field(strict=True)]
 Seats = Annotated[int, Field(ge=1, le=MOST_SEATS, strict=True)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$")]
 Slot = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]{1,64}$")]
@@ -242,7 +243,7 @@ class SetAddOnChange(ApiModel):
 
     verb: Literal["setAddOn"]
     add_on: Slot
-    is_enabled: bool
+    is_enabled: Flag
 
     def wish(self, facts: CustomerFacts, standing: Standing, _: Measured) -> Wish:
         """The wish."""
@@ -263,7 +264,7 @@ class SetHiddenChange(ApiModel):
     """Hide or show expired services (CUS-24)."""
 
     verb: Literal["setHidden"]
-    is_hidden: bool
+    is_hidden: Flag
 
     def wish(self, facts: CustomerFacts, _: Standing, __: Measured) -> Wish:
         """The wish."""

@@ -15,8 +15,8 @@ from shared.licensing.commands import LicensingBusy, Outcome, Ticket
 # Each lost race means that another change of this partner was written; so many in a row mean
 # more writers than one partition takes.
 ATTEMPTS = 200
-GROUP = 32
-"""Commands settled together at most: what fits a batch is fewer, and the rest waits on."""
+GROUP = 24
+"""Commands settled together: assignments write four rows each, so a batch holds no more of them."""
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.01, 0.5
 _random = SystemRandom()
 

@@ -10,6 +10,7 @@ from functions.timers.expire_exports import blueprint as expire_exports
 from functions.timers.expire_licences import blueprint as expire_licences
 from functions.timers.finish_transfers import blueprint as finish_transfers
 from functions.timers.keep_audit import blueprint as keep_audit
+from functions.timers.keep_vaults import blueprint as keep_every_vault
 from functions.timers.notice_licences import blueprint as notice_licences
 from functions.timers.reap_answers import blueprint as reap_answers
 from functions.timers.reconcile_orders import blueprint as reconcile_orders
@@ -18,6 +19,7 @@ from functions.timers.watch_sessions import blueprint as watch_sessions
 from orchestrations.backup import blueprint as backup
 from orchestrations.batch_edit import blueprint as batch_edit
 from orchestrations.export import blueprint as export
+from orchestrations.keep import blueprint as keep
 from orchestrations.onboarding import blueprint as onboarding
 from orchestrations.orders import blueprint as orders
 from orchestrations.restore import blueprint as restore
@@ -27,6 +29,7 @@ app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 TIMERS = (
     start_due_backups,
     watch_sessions,
+    keep_every_vault,
     keep_audit,
     reap_answers,
     expire_exports,
@@ -37,5 +40,15 @@ TIMERS = (
     reconcile_orders,
 )
 
-for blueprint in (bind(api), *TIMERS, onboarding, backup, restore, export, batch_edit, orders):
+for blueprint in (
+    bind(api),
+    *TIMERS,
+    onboarding,
+    backup,
+    restore,
+    export,
+    batch_edit,
+    orders,
+    keep,
+):
     app.register_functions(blueprint)

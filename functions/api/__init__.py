@@ -20,6 +20,7 @@ from functions.api.customers import router as customers
 from functions.api.documents import router as documents
 from functions.api.exports import router as exports
 from functions.api.finding import router as finding
+from functions.api.keeping import router as keeping
 from functions.api.ledger import router as ledger
 from functions.api.licence_adjustments import router as licence_adjustments
 from functions.api.licence_interventions import router as licence_interventions
@@ -70,6 +71,7 @@ ROUTERS: list[APIRouter] = [
     finding,
     coverage,
     repositories,
+    keeping,
     restores,
     exports,
     catalogue,

@@ -14,6 +14,8 @@ from shared.access.model import Caller
 from shared.bootstrap import Deps, deps
 from shared.customers import batch_edits
 from shared.export.service import export_operation
+from shared.keeping import model as keeping
+from shared.keeping.verifying import verification_operation
 from shared.kit import ids
 from shared.kit.errors import Conflict, NotFound
 from shared.kit.operations import Operation
@@ -106,6 +108,9 @@ async def _read(given: Deps, caller: Caller, operation_id: str) -> Operation:
         case ids.SESSION:
             scope = caller.allow("sessions.read").scope
             return await session_operation(given, scope, operation_id)
+        case keeping.VERIFICATION:
+            scope = caller.allow("objects.read").scope
+            return await verification_operation(given, scope, operation_id)
         case ids.RESTORE:
             scope = caller.allow("restores.read").scope
             return await restore_operation(given, scope, operation_id)

@@ -32,6 +32,7 @@ NAMES = (
     "Due",
     "Exports",
     "Idempotency",
+    "Keeping",
     "Licensing",
     "Marketplace",
     "ObjectRuns",

@@ -15,6 +15,7 @@ from shared.vault.errors import (
     located,
 )
 from shared.vault.format import names, repofile
+from shared.vault.format.keys import ObjectKeys
 from shared.vault.format.primitives import hex16, sha
 from shared.vault.guard import Guard
 from shared.vault.keyring import KeyRing, put_once
@@ -151,6 +152,10 @@ class Vault:
         ops = (await self._ring.tenant(1)).ops
         locks = self._locks or NoLocks(self._store, self._clock)
         return Upkeep(self._store, self._control, locks, ops, self.document)
+
+    async def keys_of(self, oid: str) -> ObjectKeys:
+        """The keys of an object: for checks that open its packs."""
+        return await self._ring.object(oid)
 
     async def open_run(self, ref: ObjectRef, run_id: str) -> Run:
         """W0: open a run, or go on with it; makes the object's key at its first run."""

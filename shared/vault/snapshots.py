@@ -104,6 +104,27 @@ class Snapshot:
         body = rows.body_of(self._keys.leaf, at, entry.core, entry.item)
         return proofs.absence(about, source_id, (at, body), upward)
 
+    async def check_rows(self) -> int:
+        """Rebuild the Merkle root from every row; how many there are. `VaultDamaged` otherwise."""
+        index = await self._ready()
+        roots = await index.roots()
+        if tree.join(roots).hex() != self.head.root:
+            raise VaultDamaged(f"snapshot {self.head.n}: bucket roots do not join to the root")
+        total = 0
+        for start in range(0, index.buckets, READ_AHEAD):
+            group = range(start, min(start + READ_AHEAD, index.buckets))
+            await index.warm(group)
+            for bucket in group:
+                pairs = merging.pairs(await self._held(bucket), self._keys.leaf)
+                total += len(pairs)
+                if tree.root(pairs) != roots[bucket]:
+                    raise VaultDamaged(
+                        f"snapshot {self.head.n}: rows of bucket {bucket} miss their root"
+                    )
+        if total != self.head.items:
+            raise VaultDamaged(f"snapshot {self.head.n}: {total} rows, {self.head.items} recorded")
+        return total
+
     async def _base_row(self, bucket: int, item: bytes, location: bytes) -> Row:
         part = self._index.part_of(bucket)
         if part is None:

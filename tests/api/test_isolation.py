@@ -23,8 +23,9 @@ PUBLIC = {
     "documents_openapi", "documents_page", "documents_asset", "consent_callback",
 }  # fmt: skip
 CUSTOMER_PARAMETERS = {
-    "customer_id", "policy_id", "session_id", "object_id", "restore_id", "operation_id",
-    "repository_id",
+    "customer_id", "policy_id", "session_id", "object_id", "restore_id", "operation_id", "export_id",
+    "drill_id",
+    "repository_id", "verification_id", "erasure_id",
 }  # fmt: skip
 SEES_ALL = ("administrator", "daemon")
 LIMITED = ("groupUser", "limitedDaemon", "key", "customerAdmin", "customerUser", "inContext")
@@ -75,9 +76,12 @@ def bodies(target: dict[str, str]) -> dict[str, Any]:
         "policies_create": {"name": "P"},
         "policies_edit": {"name": "Renamed"},
         "policies_set_schedule": {"partnerId": target["policy_id"][:16], "intervalHours": 12},
+        "holds_place": {"reason": "case"},
+        "erasures_request": {"userId": "nobody", "reason": "gdpr-17"},
         "repositories_create": {"name": "R", "region": "uksouth"},
         "restores_start": {"objectId": target["object_id"], "snapshot": 1},
         "restores_preview": {"objectId": target["object_id"], "snapshot": 1},
+        "exports_start": {"objectId": target["object_id"], "snapshot": 1},
         **licensing_bodies(target),
     }
 
@@ -120,7 +124,7 @@ def licensing_bodies(target: dict[str, str]) -> dict[str, Any]:
         "subscriptions_switch_source": {"source": "Direct"},
         "subscriptions_convert": seats,
         "subscriptions_preview": {"change": verb},
-        "subscriptions_batch_preview": {"customerIds": [target["customer_id"]], "change": verb},
+        "subscriptions_batch_preview": {"customerIds": [customer], "change": verb},
         "subscriptions_batch_edit": {"customerIds": [target["customer_id"]], "change": verb},
     }
 

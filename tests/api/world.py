@@ -13,6 +13,10 @@ from shared.access.permissions import Audience, assignable
 from shared.bootstrap import Deps
 from shared.customers import repository as customers
 from shared.customers.model import AdminUser, Customer, CustomerState, LegalConfirmation, Service
+from shared.drills import repository as drills
+from shared.drills.model import Drill, DrillState
+from shared.export import repository as exports
+from shared.export.model import Export
 from shared.kit import ids
 from shared.licensing import standings
 from shared.licensing.model import Standing
@@ -244,6 +248,17 @@ async def _customer(deps: Deps, partner: Partner, name: str, tenant: str) -> dic
     await protection.add_session(tables, scope, session)
     await protection.add_object(tables, scope, protected)
     await restores.add(tables, scope, restore)
+    export = Export(
+        export_id=ids.newest_first(customer_id, ids.EXPORT, START), **whose, **when,
+        object_id=protected.object_id, workload="mailbox", snapshot=1, requested_by="ann",
+        expires_at=START,
+    )  # fmt: skip
+    await exports.add(tables, scope, export)
+    drill = Drill(
+        drill_id=ids.newest_first(customer_id, ids.DRILL, START), **whose, **when,
+        trigger="Manual", state=DrillState.EMPTY,
+    )  # fmt: skip
+    await drills.add(tables, scope, drill)
     await onboarding.add(tables, scope, run)
     return {
         "customer_id": customer_id,
@@ -251,7 +266,11 @@ async def _customer(deps: Deps, partner: Partner, name: str, tenant: str) -> dic
         "session_id": session.session_id,
         "object_id": protected.object_id,
         "restore_id": restore.restore_id,
+        "export_id": export.export_id,
+        "drill_id": drill.drill_id,
         "repository_id": f"{customer_id}-vdefault",
+        "verification_id": f"{customer_id}-k0000000000001abcd",
+        "erasure_id": f"{customer_id}-x0000000000001abcd",
         "operation_id": restore.restore_id,
         "admin_id": admins[0].admin_id,
         "n": "1",

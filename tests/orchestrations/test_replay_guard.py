@@ -20,7 +20,9 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 import orchestrations
 from local.histories import HISTORIES, load
 
-NEW: set[str] = {"export_items", "apply_channel_event"}
+NEW: set[str] = {
+    "keep_vaults", "keep_vault", "verify_snapshot", "export_items", "apply_channel_event",
+}  # fmt: skip
 """Not deployed yet: nothing of theirs runs. Record them, then take them out of here."""
 
 

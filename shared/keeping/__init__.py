@@ -1,0 +1,1 @@
+"""Keeping vaults: what happens to them between backups, and what people ask of them."""

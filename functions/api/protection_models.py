@@ -37,6 +37,8 @@ From = Annotated[
 ]
 To = Annotated[Instant | None, Query(description="Exclusive", examples=["2026-12-01T00:00:00Z"])]
 
+ServiceName = Literal["exchange", "onedrive", "sharepoint", "teams"]
+
 RETRY_SECONDS = 2
 """How long to wait between two looks at an operation."""
 
@@ -54,7 +56,7 @@ class PolicyInCreate(ApiModel):
     name: Name
     backup_type: BackupType = BackupType.ENTIRE_ORGANIZATION
     policy_type: Annotated[str, StringConstraints(max_length=50)] = "Flex"
-    services: list[Literal["exchange", "onedrive"]] | None = Field(
+    services: list[ServiceName] | None = Field(
         default=None, description="Default: every service of the customer"
     )
     include: list[Selector] = Field(default=[], max_length=500, description=SELECTORS)
@@ -70,7 +72,7 @@ class PolicyInEdit(ApiModel):
     """What to change; what is left out stays (BKP-06)."""
 
     name: Name | None = None
-    services: list[Literal["exchange", "onedrive"]] | None = None
+    services: list[ServiceName] | None = None
     include: Annotated[list[Selector], Field(max_length=500)] | None = None
     exclude: Annotated[list[Selector], Field(max_length=500)] | None = None
     retention_years: RetentionYears | None = Field(default=None, description=RETENTION)

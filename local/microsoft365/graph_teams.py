@@ -177,7 +177,7 @@ async def tabs(call: Call) -> Answer:
 @graph.add("GET", CHANNEL + "/filesFolder", service="teams", kind="channels.folder",
            roles=FILES_READ)  # fmt: skip
 async def files_folder(call: Call) -> Answer:
-    """Get the folder of a channel's files; one is made at the first question, as in real life."""
+    """Get the folder of a channel's files: there once somebody has opened it in Teams."""
     team, channel = channel_of(call)
     site = channel.site or team.site
     if not site.libraries:
@@ -185,7 +185,7 @@ async def files_folder(call: Call) -> Answer:
     library = site.libraries[0]
     folder = library.drive.resolve(f"root:/{channel.folder}")
     if folder is None:
-        now = call.sim.clock.now()
-        folder = library.drive.create(library.drive.root, channel.folder, now, None)
+        text = "Folder location for this channel is not ready yet, please try again later."
+        raise Fault(404, "NotFound", text)
     shown = item_json(call, library.owner, library.drive, folder, in_delta=True)
     return answer_json(shown)

@@ -140,6 +140,9 @@ def build_team(
             )
             channel.site.template = "TEAMCHANNEL#0"
             tenant.add_site(channel.site)
+        library = (channel.site or site).libraries[0]
+        if library.drive.resolve(f"root:/{channel.folder}") is None:
+            library.drive.create(library.drive.root, channel.folder, newest, None)
         channel.tabs.append(team.tab("Wiki", f"https://wiki.example/{guid(channel.id)}"))
         fill_channel(channel, chance, everybody, size.messages, newest)
     return team

@@ -254,6 +254,8 @@ def _sku(sku: Any) -> Sku:
     names = [(plan.service_plan_name or "").upper() for plan in sku.service_plans or []]
     services = {"exchange" for name in names if name.startswith("EXCHANGE")}
     services |= {"onedrive" for name in names if name.startswith(("SHAREPOINT", "ONEDRIVE"))}
+    services |= {"sharepoint" for name in names if name.startswith("SHAREPOINT")}
+    services |= {"teams" for name in names if name.startswith("TEAMS")}
     return Sku(
         sku_id=str(sku.sku_id),
         part_number=sku.sku_part_number or "",

@@ -10,7 +10,7 @@ from shared.kit.operations import Operation, OperationError, OperationStatus, St
 from shared.onboarding.model import OVER, OnboardingRun, Plan, Stage, StepName
 
 KIND = "onboarding"
-OFFERED = (Service.EXCHANGE, Service.ONEDRIVE)
+OFFERED = (Service.EXCHANGE, Service.ONEDRIVE, Service.SHAREPOINT, Service.TEAMS)
 """Services this version protects, in the order they are shown."""
 RETENTION_YEARS = range(1, 26)
 """ONB-37: 1 to 25 years; without end is None."""
@@ -70,12 +70,6 @@ class ServiceNotInTenant(Unprocessable):
     code, title = "SERVICE_NOT_IN_TENANT", "The tenant does not have this service"
 
 
-class ServiceNotOffered(Unprocessable):
-    """This version cannot protect the service; accepting it would be a false promise."""
-
-    code, title = "SERVICE_NOT_OFFERED", "This service cannot be protected yet"
-
-
 class NotGlobalAdmin(Unprocessable):
     """The account that signed in is no Global Administrator (ONB-39)."""
 
@@ -100,11 +94,6 @@ def require_plan(plan: Plan, regions: Collection[str]) -> None:
         raise RetentionOutOfRange(
             'Choose 1 to 25 years, or "unlimited".', pointer="#/retentionYears"
         )
-    for place, service in enumerate(plan.services or ()):
-        if service not in OFFERED:
-            raise ServiceNotOffered(
-                f"Choose from {', '.join(OFFERED)}.", pointer=f"#/services/{place}"
-            )
 
 
 def require_startable(customer: Customer) -> None:

@@ -11,11 +11,13 @@ from shared.access.model import Scope
 from shared.customers import repository as customers
 from shared.protection import repository, rules, selectors
 from shared.protection.model import (
-    SERVICE_OF,
+    DELETED_STATES,
+    PERSONAL,
     BackupType,
     Policy,
     ProtectedObject,
     RunState,
+    services_of,
 )
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ class Reason(StrEnum):
 
     SERVICE_NOT_CHOSEN = "ServiceNotChosen"
     USER_DELETED = "UserDeleted"
+    SITE_DELETED = "SiteDeleted"
+    TEAM_DELETED = "TeamDeleted"
     NO_POLICY = "NoPolicy"
     EXCLUDED = "Excluded"
     NOT_LICENSED = "NotLicensed"
@@ -39,6 +43,14 @@ class Reason(StrEnum):
     NEVER_BACKED_UP = "NeverBackedUp"
     LAST_BACKUP_FAILED = "LastBackupFailed"
     OUTDATED = "Outdated"
+
+
+_DELETED = {
+    "mailbox": Reason.USER_DELETED,
+    "drive": Reason.USER_DELETED,
+    "site": Reason.SITE_DELETED,
+    "team": Reason.TEAM_DELETED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +84,8 @@ def cover(
     names = [policy.policy_id for policy in covering]
     if not covering:
         reason: Reason | None = _uncovered(found, every, bought)
-    elif found.state == "user_deleted":
-        reason = Reason.USER_DELETED
+    elif found.state in DELETED_STATES:
+        reason = _DELETED[found.workload]
     elif not enabled:
         reason = Reason.POLICY_DISABLED
     elif found.last_run_state in _FAILED:
@@ -98,6 +110,8 @@ async def report(deps: "Deps", scope: Scope, customer_id: str) -> Coverage:
         total.protected += one.reason is None
         if one.reason is not None:
             total.reasons[one.reason] += 1
+        if one.found.workload not in PERSONAL:
+            continue
         if one.found.licensed and one.reason is not Reason.SERVICE_NOT_CHOSEN:
             users[one.found.owner_id].append(one.reason is None)
     total.licensed_users = len(users)
@@ -134,11 +148,12 @@ async def _covered(deps: "Deps", scope: Scope, customer_id: str, after: str = ""
 
 
 def _uncovered(found: ProtectedObject, policies: list[Policy], bought: set[str]) -> Reason:
-    if SERVICE_OF[found.workload] not in bought:
+    services = services_of(found) & bought
+    if not services:
         return Reason.SERVICE_NOT_CHOSEN
-    if found.state == "user_deleted":
-        return Reason.USER_DELETED
-    of_service = [one for one in policies if SERVICE_OF[found.workload] in one.services]
+    if found.state in DELETED_STATES:
+        return _DELETED[found.workload]
+    of_service = [one for one in policies if services & set(one.services)]
     if any(selectors.names(policy.exclude, found) for policy in of_service):
         return Reason.EXCLUDED
     whole = [one for one in of_service if one.backup_type is BackupType.ENTIRE_ORGANIZATION]

@@ -1,4 +1,4 @@
-"""Finds what a customer has: users, mailboxes, drives."""
+"""Finds what a customer has: users with mailboxes and drives, sites, teams."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -7,7 +7,8 @@ from shared.access.model import Scope
 from shared.customers.model import Customer
 from shared.kit import ids
 from shared.protection import repository
-from shared.protection.model import SERVICE_OF, ProtectedObject, Workload
+from shared.protection.discovery_shared import discover_shared
+from shared.protection.model import ACTIVE, PERSONAL, SERVICE_OF, ProtectedObject, Workload
 from shared.protection.vaults import ensure_vault, open_vault, tenant_of
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from shared.microsoft365.directory import DirectoryUser
 
 USER_DELETED = "user_deleted"
-ACTIVE = "active"
 __all__ = ["ACTIVE", "USER_DELETED", "discover", "ensure_vault", "open_vault", "tenant_of"]
 
 
@@ -44,10 +44,11 @@ async def discover(deps: "Deps", customer: Customer) -> dict[str, int]:
             await _remember(deps, scope, known.get(found.object_id), found)
     if users:
         for gone in known.values():
-            if gone.object_id not in seen and gone.licensed:
+            personal = gone.workload in PERSONAL
+            if personal and gone.object_id not in seen and gone.licensed:
                 update = {"licensed": False, "state": USER_DELETED}
                 await repository.save_object(deps.tables, scope, gone.model_copy(update=update))
-    return counts
+    return counts | await discover_shared(deps, customer, known, counts["seats"])
 
 
 def objects_of(customer: Customer, user: "DirectoryUser", now: datetime) -> list[ProtectedObject]:

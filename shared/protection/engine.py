@@ -14,6 +14,8 @@ from shared.microsoft365.drive import Drive
 from shared.microsoft365.errors import ConsentLost, ObjectUnavailable, SignInUnavailable
 from shared.microsoft365.exchange import ExchangeMailbox
 from shared.microsoft365.model import Budget, Workload
+from shared.microsoft365.sites import Site
+from shared.microsoft365.teams import Team
 from shared.microsoft365.transport import GraphTransport
 from shared.protection import changes, log_lines, repository, rules, session_log
 from shared.protection.discovery import ACTIVE, open_vault, tenant_of
@@ -177,6 +179,10 @@ def open_workload(transport: GraphTransport, workload: str, source_id: str) -> W
     """The reader of an object."""
     if workload == "mailbox":
         return ExchangeMailbox(transport, source_id)
+    if workload == "site":
+        return Site(transport, source_id)
+    if workload == "team":
+        return Team(transport, source_id)
     return Drive(transport, source_id)
 
 

@@ -10,7 +10,7 @@ _LONGEST = 1000
 _NAMED_ITEMS = 5
 _TROUBLED = frozenset({RunState.FAILED, RunState.DISCONNECTED})
 _NOT_WHOLE = frozenset({RunState.PARTIAL, RunState.STOPPED})
-_WORKLOADS = {"mailbox": "Mailbox", "drive": "OneDrive"}
+_WORKLOADS = {"mailbox": "Mailbox", "drive": "OneDrive", "site": "Site", "team": "Team"}
 
 
 class LogLine(Record):

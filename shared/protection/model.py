@@ -6,10 +6,21 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-WORKLOADS = ("mailbox", "drive")
-Workload = Literal["mailbox", "drive"]
-SERVICE_OF: dict[str, str] = {"mailbox": "exchange", "drive": "onedrive"}
+WORKLOADS = ("mailbox", "drive", "site", "team")
+Workload = Literal["mailbox", "drive", "site", "team"]
+SERVICE_OF: dict[str, str] = {
+    "mailbox": "exchange",
+    "drive": "onedrive",
+    "site": "sharepoint",
+    "team": "teams",
+}
 """Which bought service a workload belongs to (BKP-21)."""
+
+
+PERSONAL = frozenset({"mailbox", "drive"})
+"""Workloads whose objects belong to one user."""
+ACTIVE = "active"
+DELETED_STATES = frozenset({"user_deleted", "site_deleted", "team_deleted"})
 
 
 class BackupType(StrEnum):
@@ -239,7 +250,7 @@ class Point(Record):
 
 
 class ProtectedObject(Stored):
-    """One mailbox or drive that can be protected."""
+    """One mailbox, drive, site or team that can be protected."""
 
     object_id: str
     customer_id: str
@@ -247,7 +258,11 @@ class ProtectedObject(Stored):
     workload: Workload
     source_id: str
     owner_id: str
-    """Id of the user whose mailbox or drive it is."""
+    """Id of the user whose mailbox or drive it is; a site's or team's own id."""
+    site_id: str | None = None
+    """Of a team: the site in which its files lie."""
+    team_id: str | None = None
+    """Of a site: the team whose files lie in it."""
     display_name: str
     address: str
     licensed: bool = True
@@ -268,6 +283,12 @@ class ProtectedObject(Stored):
     def rpo_age(self, now: datetime) -> timedelta | None:
         """Time since the last good point; None while there is none."""
         return now - self.last_point.ended_at if self.last_point else None
+
+
+def services_of(found: ProtectedObject) -> frozenset[str]:
+    """The services that cover an object: a team's files are protected with Teams as well."""
+    own = SERVICE_OF[found.workload]
+    return frozenset({own, "teams"} if found.team_id else {own})
 
 
 class ObjectRun(Stored):

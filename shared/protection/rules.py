@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 
 from shared.protection import selectors
 from shared.protection.model import (
-    SERVICE_OF,
     BackupType,
     Policy,
     ProtectedObject,
     RunState,
     Session,
     SessionState,
+    services_of,
 )
 
 OBJECTS_PER_SHARD = 50
@@ -101,8 +101,7 @@ def covers(policy: Policy, protected: ProtectedObject, services: Iterable[str]) 
     `services` are the customer's; a service that was not chosen at onboarding is never processed.
     An object without a licence is not part of an entire organisation.
     """
-    service = SERVICE_OF[protected.workload]
-    if service not in policy.services or service not in set(services):
+    if not services_of(protected) & set(policy.services) & set(services):
         return False
     if selectors.names(policy.exclude, protected):
         return False

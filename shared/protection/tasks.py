@@ -28,7 +28,7 @@ class ObjectTask(Record):
 
     partner_id: str
     session_id: str
-    workload: Literal["mailbox", "drive"]
+    workload: Literal["mailbox", "drive", "site", "team"]
     object_id: str
     number: int = 0
 

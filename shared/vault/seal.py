@@ -1,7 +1,7 @@
 """The seal: removals, index, commit, and what to do when it was done before (W2 to W6)."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +117,7 @@ async def _build(run: "Run", facts: Facts, checkpoints: list["Checkpoint"]) -> B
         run.ref.workload, facts.enumerated, run.parent is not None, frozenset()
     )
     dead = await buried(run, checkpoints, ranges, removal)
-    removal = rules.Removal(removal.one_container, removal.full, dead)
+    removal = replace(removal, buried=dead)
     watched = [entry["i"] for entry in run.retry]
     builder = Builder(run.index, ranges, run.keys, removal, watched)
     parent = run.parent_record.head if run.parent_record else None

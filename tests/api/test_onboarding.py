@@ -53,7 +53,7 @@ async def test_start_answers_with_an_operation(
         ({"retentionYears": "forever"}, 400, "INVALID_INPUT"),
         ({"retentionYears": True}, 400, "INVALID_INPUT"),
         ({"retentionYears": 10**30}, 422, "RETENTION_OUT_OF_RANGE"),
-        ({"services": ["teams"]}, 422, "SERVICE_NOT_OFFERED"),
+        ({"services": ["planner"]}, 400, "INVALID_INPUT"),
         ({"services": []}, 400, "INVALID_INPUT"),
         ({"tenantId": "contoso"}, 400, "INVALID_INPUT"),
         ({"signIn": "password"}, 400, "INVALID_INPUT"),

@@ -130,7 +130,7 @@ def test_onb_34_cancel_undoes_everything_and_it_can_start_again(scene: Scene, te
         ({"retentionYears": 0}, 422, "RETENTION_OUT_OF_RANGE"),
         ({"retentionYears": 26}, 422, "RETENTION_OUT_OF_RANGE"),
         ({"retentionYears": "forever"}, 400, "INVALID_INPUT"),
-        ({"services": ["teams"]}, 422, "SERVICE_NOT_OFFERED"),
+        ({"services": ["planner"]}, 400, "INVALID_INPUT"),
         ({"services": []}, 400, "INVALID_INPUT"),
         ({"tenantId": "contoso.example"}, 400, "INVALID_INPUT"),
         ({"tenantId": None}, 400, "INVALID_INPUT"),

@@ -51,9 +51,9 @@ def test_onb_37_retention_accepted(years: int | None) -> None:
 
 
 @pytest.mark.parametrize("service", ["teams", "sharepoint"])
-def test_a_service_we_cannot_protect_is_refused(service: str) -> None:
-    with pytest.raises(rules.ServiceNotOffered):
-        rules.require_plan(plan(services=["exchange", service]), ["uksouth"])
+def test_onb_41_every_service_is_offered(service: str) -> None:
+    assert rules.decide_services([Service(service)], [service]) == [service]
+    assert rules.decide_services(None, ["exchange", service]) == ["exchange", service]
 
 
 @pytest.mark.parametrize(

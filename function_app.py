@@ -15,9 +15,11 @@ from functions.timers.notice_licences import blueprint as notice_licences
 from functions.timers.reap_answers import blueprint as reap_answers
 from functions.timers.reconcile_orders import blueprint as reconcile_orders
 from functions.timers.start_due_backups import blueprint as start_due_backups
+from functions.timers.start_due_drills import blueprint as start_due_drills
 from functions.timers.watch_sessions import blueprint as watch_sessions
 from orchestrations.backup import blueprint as backup
 from orchestrations.batch_edit import blueprint as batch_edit
+from orchestrations.drill import blueprint as drill
 from orchestrations.export import blueprint as export
 from orchestrations.keep import blueprint as keep
 from orchestrations.onboarding import blueprint as onboarding
@@ -33,6 +35,7 @@ TIMERS = (
     keep_audit,
     reap_answers,
     expire_exports,
+    start_due_drills,
     expire_licences,
     adjust_licences,
     finish_transfers,
@@ -47,6 +50,7 @@ for blueprint in (
     backup,
     restore,
     export,
+    drill,
     batch_edit,
     orders,
     keep,

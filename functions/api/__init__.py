@@ -18,6 +18,7 @@ from functions.api.customer_licences import router as customer_licences
 from functions.api.customer_services import router as customer_services
 from functions.api.customers import router as customers
 from functions.api.documents import router as documents
+from functions.api.drills import router as drills
 from functions.api.exports import router as exports
 from functions.api.finding import router as finding
 from functions.api.keeping import router as keeping
@@ -74,6 +75,7 @@ ROUTERS: list[APIRouter] = [
     keeping,
     restores,
     exports,
+    drills,
     catalogue,
     batch_edits,
     pools,

@@ -10,12 +10,35 @@ from functions.api.protection_models import PageOf, PageSize, SkipToken
 from functions.api.security import requires
 from shared.access.model import Caller
 from shared.bootstrap import deps
+from shared.drills import service as drills
+from shared.drills.model import Drill, DrillState
 from shared.kit.api_model import ApiModel, Instant
 from shared.protection import coverage
 from shared.protection.coverage import Covered, Reason
 
 router = APIRouter(prefix="/customers/{customer_id}/coverage", tags=["objects"])
 Reader = Annotated[Caller, Depends(requires("objects.read"))]
+
+
+class LastDrillOut(ApiModel):
+    """The latest restore drill: whether what is protected could be read back."""
+
+    id: str
+    state: DrillState
+    at: Instant = Field(description="Its end; while it runs its start")
+    items: int
+    failed: int
+
+    @classmethod
+    def of(cls, drill: Drill) -> "LastDrillOut":
+        """The drill in short."""
+        return cls(
+            id=drill.drill_id,
+            state=drill.state,
+            at=drill.ended_at or drill.created_at,
+            items=drill.items,
+            failed=drill.failed,
+        )
 
 
 class CoverageOut(ApiModel):
@@ -26,6 +49,10 @@ class CoverageOut(ApiModel):
     reasons: dict[Reason, int] = Field(description="Objects that are not protected, by why")
     licensed_users: int
     protected_users: int = Field(description="Licensed users of whom every object is protected")
+    healthy: bool = Field(
+        description="Everything is protected, and the last restore drill did not fail"
+    )
+    last_drill: LastDrillOut | None = Field(description="null before the first")
 
 
 class CoveredOut(ApiModel):
@@ -62,12 +89,16 @@ class CoveredOut(ApiModel):
 async def report(customer_id: str, caller: Reader) -> CoverageOut:
     """How much of what exists is protected, by object and by licensed user (BKP-28)."""
     found = await coverage.report(deps(), caller.scope, customer_id)
+    drill = await drills.newest_drill(deps(), caller.scope, customer_id)
+    is_proved = drill is None or drill.state not in {DrillState.FAILED, DrillState.BROKEN}
     return CoverageOut(
         objects=found.objects,
         protected=found.protected,
         reasons=dict(found.reasons),
         licensed_users=found.licensed_users,
         protected_users=found.protected_users,
+        healthy=is_proved and found.protected == found.objects,
+        last_drill=LastDrillOut.of(drill) if drill else None,
     )
 
 

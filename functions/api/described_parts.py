@@ -80,6 +80,7 @@ PARAMETERS: Json = {
 TAGS = {
     "audit": "Who did what for whom: hash-chained, signed daily.",
     "customers": "The registry of customers.",
+    "drills": "Proof that backups can be read back.",
     "exports": "Taking items out as open files.",
     "licences": "Catalogue, pools, subscriptions, and the ledger that explains them.",
     "resellers": "Partners of the second tier, and the seats that are passed on to them.",

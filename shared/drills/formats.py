@@ -1,0 +1,41 @@
+"""Whether bytes that were read back are what they should be: every format is really parsed."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from shared.microsoft365.mime import parse_mail
+
+
+class FormatWrong(ValueError):
+    """The content cannot be what its row says it is."""
+
+
+def parse(item: Mapping[str, Any], data: bytes) -> None:
+    """Parse the content of a row; `FormatWrong` when it is not what its codec says."""
+    match item.get("c"):
+        case "mime":
+            _mail(item, data)
+        case "json":
+            _document(data)
+        case _:
+            return  # a file is any bytes; its hash has been compared
+
+
+def _mail(item: Mapping[str, Any], data: bytes) -> None:
+    """A message with the identity that Microsoft 365 told of it."""
+    mail = parse_mail(data)
+    told = item.get("m", {}).get("imid")
+    if told and mail.message_id and told.strip() != mail.message_id.strip():
+        raise FormatWrong("another message id")
+    if data and not (mail.subject or mail.body or mail.from_ or mail.attachments):
+        raise FormatWrong("nothing of a message")
+
+
+def _document(data: bytes) -> None:
+    try:
+        found = json.loads(data)
+    except ValueError as wrong:
+        raise FormatWrong("no JSON") from wrong
+    if not isinstance(found, dict):
+        raise FormatWrong("no JSON object")

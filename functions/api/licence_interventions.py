@@ -10,11 +10,14 @@ from functions.api.licence_models import PreviewOut, SubscriptionOut
 from functions.api.security import requires
 from shared.access.model import Caller, Scope
 from shared.bootstrap import deps
+from shared.catalogue.model import SubscriptionType
 from shared.customers import licences
 from shared.kit.api_model import ApiModel
 from shared.licensing import requests, service, wishes
 from shared.licensing.model import LicenceType
-from shared.licensing.requests import MOST_SEATS, Slot, Word
+from shared.licensing.requests import MOST_SEATS, Settings, Slot, Word
+from shared.licensing.rules.assigning import Assign
+from shared.licensing.rules.offers import Terms
 from shared.licensing.wishes import Wish
 
 router = APIRouter(tags=["licences"])
@@ -87,8 +90,22 @@ class NoteProtected(_At):
         return wishes.note_protected(self.at(about), self.protected)
 
 
+class RecordPlan(ApiModel):
+    """A customer comes from another channel with its plan (SVC-45): it is shown, never sold."""
+
+    verb: Literal["recordPlan"]
+    slot: Slot = Field(examples=["VDC"])
+    settings: Settings = Field(examples=[{"plan": "Premium"}])
+
+    def wish(self, about: licences.Asked) -> Wish:
+        """The wish."""
+        terms = Terms(settings=self.settings)
+        asked = Assign(self.slot, SubscriptionType.SUBSCRIPTION, terms, migrated=True)
+        return wishes.assign_seats(about.facts, about.standing, asked)
+
+
 Intervention = Annotated[
-    BeginOverride | EndOverride | EndEarly | NoteConsumption | NoteProtected,
+    BeginOverride | EndOverride | EndEarly | NoteConsumption | NoteProtected | RecordPlan,
     Field(discriminator="verb"),
 ]
 

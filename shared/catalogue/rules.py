@@ -122,8 +122,12 @@ def check_settings(
     *,
     entitlements: Mapping[str, Any],
     trial: bool = False,
+    held: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, Any], list[Fault]]:
-    """The settings in their one spelling, and every one that is wrong (4.2, SVC-30 to 45)."""
+    """The settings in their one spelling, and every one that is wrong (4.2, SVC-30 to 45).
+
+    What is `held` already stays, also when providers could not sell it (SVC-45).
+    """
     of, part = catalogue.service_by_code[at.service], catalogue.part_of(at)
     schema = part_settings(catalogue, part)
     values: dict[str, Any] = {}
@@ -136,6 +140,8 @@ def check_settings(
             faults.append(Fault(name, INVALID, rule, why))
             continue
         clean, fault = _value(setting, value)
+        if fault and fault.code == NOT_SELLABLE and (held or {}).get(name) == value:
+            clean, fault = value, None
         if fault:
             faults.append(fault)
         else:

@@ -44,6 +44,8 @@ class Assign:
     type: SubscriptionType
     terms: Terms = field(default_factory=Terms)
     tenant_id: str = ""
+    migrated: bool = False
+    """It comes from another channel: its plan need not be one that providers sell (SVC-45)."""
 
 
 _FIELDS = {
@@ -191,7 +193,9 @@ def _begin(
     """A first assignment: checks in the order field, pool, customer; then one event."""
     terms, day = request.terms, draft.day
     mode = chosen_mode(draft.book.catalogue.item_by_code.get(at.item or ""), terms.mode)
-    settings = checked_settings(draft.book, at, terms.settings, pool)
+    settings = checked_settings(
+        draft.book, at, terms.settings, pool, held=terms.settings if request.migrated else None
+    )
     quantity = first_quantity(draft.book, at, terms, mode, settings, measured)
     licence = None
     chosen: tuple[Expiration, date | None] = (Expiration.SAME_AS_POOL, None)

@@ -68,12 +68,16 @@ def check_offer(
 
 
 def checked_settings(
-    book: Book, at: Place, sent: Mapping[str, Any], pool: Pool | None
+    book: Book,
+    at: Place,
+    sent: Mapping[str, Any],
+    pool: Pool | None,
+    held: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The settings in their one spelling; every wrong one is named at once."""
     entitlements = pool.entitlements if pool else {"retentionUnlimited": True}
     settings, faults = catalogue_rules.check_settings(
-        book.catalogue, at, sent, entitlements=entitlements
+        book.catalogue, at, sent, entitlements=entitlements, held=held
     )
     if not faults:
         return settings

@@ -84,7 +84,9 @@ def change_settings(
         merged = {**sub.settings, **settings}
         merged = {name: value for name, value in merged.items() if value is not None}
         _check_migration(book, sub, merged)
-        values["settings"] = checked_settings(book, at, merged, draft.book.pool_of(sub))
+        values["settings"] = checked_settings(
+            book, at, merged, draft.book.pool_of(sub), held=sub.settings
+        )
     if contract_end is not None:
         values["contract_end"] = contract_end
     if any(getattr(sub, name) != value for name, value in values.items()):

@@ -20,7 +20,7 @@ run: setup ## Everything on this machine until Ctrl-C; WORKERS=2 starts that man
 	@$(PY) -m local.run $(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
 
 test: setup ## All tests but the slow ones
-	@$(PY) -m pytest -m "not scale" $(ARGS)
+	@$(PY) -m pytest -m "not scale" -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: setup ## Lint, format, types, import rule, house rules
 	$(PY) -m ruff check .

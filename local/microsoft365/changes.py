@@ -4,7 +4,7 @@ import random
 from typing import Any
 
 from local.microsoft365 import changes_sites
-from local.microsoft365.changes_personal import CONTACT_VERBS, EVENT_VERBS
+from local.microsoft365.changes_personal import CONTACT_VERBS, EVENT_VERBS, personal
 from local.microsoft365.drive import Drive, Item
 from local.microsoft365.ids import digest
 from local.microsoft365.mailbox import Mailbox, Message
@@ -44,6 +44,7 @@ def change(sim: Simulator, tenant: Tenant, body: JSON) -> JSON:
         chance = random.Random(seed_of(body.get("seed", 0), user.id, "change"))
         if user.mailbox is not None:
             changes += _mails(sim, user, user.mailbox, counts, chance)
+        changes += personal(sim, user, counts, chance)
         if user.drive is not None:
             changes += change_files(sim, user, user.drive, counts, chance)
     changes += changes_sites.change(sim, tenant, body)

@@ -19,6 +19,7 @@ from shared.kit.ids import new_id
 from shared.protection import browsing
 from shared.protection.browsing import Opened
 from shared.restore.choosing import chosen_rows
+from shared.restore.rules import FOLDER_KINDS
 from shared.vault.model import Row
 
 if TYPE_CHECKING:
@@ -45,12 +46,12 @@ async def plan(
     keys: dict[str, bytearray] = {}
     folders: dict[str, Folder] = {}
     async for row in opened.snapshot.rows():
-        if row.kind == "folder":
+        if row.kind in FOLDER_KINDS:
             name = "" if row.item.get("m", {}).get("root") else row.name
             mark = opened.key(row)
             folders[row.source_id] = Folder(name=name, parent=row.parent, mark=mark[:12])
     async for row, _ in chosen_rows(opened, items, top):
-        if row.kind == "folder":
+        if row.kind in FOLDER_KINDS:
             folders[row.source_id].chosen = items is None
             continue
         group = str(row.parent) if by_folder else ""

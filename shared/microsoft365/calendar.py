@@ -65,10 +65,12 @@ class Calendars:
                 # Announced before the page that lists it, as in a mailbox's folders.
                 yield Page(calendar_id, [], todo[calendar_id], complete=False, full=True)
             gone = sorted(todo.keys() - found)
-            changes = [calendar_rows.calendar_change(entry) for entry in listed]
+            # What the last list said is in the cursor: only what changed is a change, and removals
+            # are named, so that the list never needs to prove anything by absence.
+            before = calendar_rows.listed_before(cursors.get(CALENDARS))
+            known, changes = calendar_rows.differences(before, listed)
             changes += [calendar_rows.calendar_gone(one) for one in gone]
-            # Removals are named, so the list never needs to prove anything by absence.
-            cursor = self._cursor("", "delta")
+            cursor = self._cursor(known, "delta")
             yield Page(CALENDARS, changes, cursor, complete=True, full=CALENDARS not in cursors)
             for calendar_id in gone:
                 del todo[calendar_id]

@@ -15,7 +15,7 @@ from shared.microsoft365.mail_rows import (
     address_text,
     without_nothing,
 )
-from shared.microsoft365.model import Change
+from shared.microsoft365.model import Change, Cursor
 
 CALENDARS = "calendars"
 """Name of the container that lists the calendars."""
@@ -104,6 +104,26 @@ def calendar_change(entry: CalendarEntry) -> Change:
         "m": without_nothing({"default": entry.is_default_calendar or None, "color": color}),
     })  # fmt: skip
     return Change(item, removed=False, container=CALENDARS)
+
+
+def listed_before(cursor: Cursor | None) -> frozenset[str]:
+    """Marks of the calendars that the list of an earlier run named, from its cursor."""
+    return frozenset(cursor["link"].split(",")) if cursor is not None else frozenset()
+
+
+def differences(before: frozenset[str], listed: list[CalendarEntry]) -> tuple[str, list[Change]]:
+    """The marks of this list, for its cursor, and the calendars that are new or changed.
+
+    Graph has no delta of calendars; this is one, made from two lists.
+    """
+    marked = {}
+    for entry in listed:
+        change = calendar_change(entry)
+        told = f"{entry.id}\0{change.item['v']}".encode()
+        marked[hashlib.sha256(told).hexdigest()[:16]] = change
+    return ",".join(sorted(marked)), [
+        change for mark, change in marked.items() if mark not in before
+    ]
 
 
 def calendar_gone(calendar_id: str) -> Change:

@@ -81,18 +81,18 @@ async def chosen_rows(
     With the names of the folders it stood in, from the top. Refuses an item that is unknown or a
     folder before the first row.
     """
-    folders = [row async for row in opened.snapshot.rows() if row.kind == "folder"]
+    folders = [row async for row in opened.snapshot.rows() if row.kind in rules.FOLDER_KINDS]
     tree = rules.folder_tree(row.item for row in folders)
     if items is not None:
         for row in await _named(opened, items):
             yield row, rules.path_of(row.parent, tree)
         return
     async for row in opened.snapshot.rows():
-        at = row.source_id if row.kind == "folder" else row.parent
+        at = row.source_id if row.kind in rules.FOLDER_KINDS else row.parent
         if top is not None and not rules.inside(at, top.source_id, tree):
             continue
         path = rules.path_of(at, tree)
-        if row.kind == "folder" and not path:
+        if row.kind in rules.FOLDER_KINDS and not path:
             continue  # a drive's root is there anyway
         yield row, path
 
@@ -104,7 +104,7 @@ async def _named(opened: Opened, keys: Sequence[str]) -> list[Row]:
             raise ItemNotInSnapshot(
                 f"The restore point does not hold {key[:64]!r}.", pointer=f"/items/{at}"
             )
-        if found[key].kind == "folder":
+        if found[key].kind in rules.FOLDER_KINDS:
             raise ItemIsFolder("Restore a folder with `folder`.", pointer=f"/items/{at}")
     return [found[key] for key in keys]
 
@@ -118,7 +118,7 @@ async def choose(deps: "Deps", scope: Scope, wanted: Wanted) -> Choice:
     top = None
     if wanted.folder is not None:
         top = await browsing.find_row(opened, wanted.folder)
-        if top.kind != "folder":
+        if top.kind not in rules.FOLDER_KINDS:
             raise Invalid("This item is not a folder.", pointer="/folder")
     items = tuple(wanted.items) if wanted.items is not None else None
     return Choice(opened, target, items, top)

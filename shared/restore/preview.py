@@ -11,6 +11,7 @@ from shared.microsoft365.quotas import default_quotas
 from shared.protection import browsing
 from shared.protection import repository as protection
 from shared.protection.browsing import Opened
+from shared.restore import rules
 from shared.restore.choosing import Choice, Wanted, choose
 from shared.restore.estimate import Estimate, Load, estimate
 from shared.restore.fidelity import Loss, Prediction, fidelity
@@ -63,7 +64,7 @@ async def preview(deps: "Deps", scope: Scope, wanted: Wanted) -> Preview:
     newest = await _newest(deps, scope, choice)
     load, refusals, refused, collisions = Load(), list[Refusal](), 0, 0
     async for row, _ in choice.rows():
-        is_folder = row.kind == "folder"
+        is_folder = row.kind in rules.FOLDER_KINDS
         if not is_folder and not row.has_content:
             refused += 1
             if len(refusals) < NAMED_REFUSALS:

@@ -146,9 +146,9 @@ class _Slice:
         restore_id = self._restore.restore_id
         self._mine = await repository.made_ids(self._deps.tables, restore_id)
         for entry in sorted(entries, key=lambda one: len(one.folder)):
-            if entry.kind == "folder":
+            if entry.kind in rules.FOLDER_KINDS:
                 await self._guarded(entry, self._folder)
-        waiting = [entry for entry in entries if entry.kind != "folder"]
+        waiting = [entry for entry in entries if entry.kind not in rules.FOLDER_KINDS]
         try:
             # When one lane breaks the others end before the activity does: a repeated execution
             # must not find them still writing.
@@ -184,7 +184,7 @@ class _Slice:
 
     async def _folder(self, entry: Entry) -> Entry:
         path = rules.target_path(self._restore.target, entry.folder)
-        target_id = await self._writer.ensure_folder(path)
+        target_id = await self._writer.ensure_folder(path, entry.kind)
         return entry.model_copy(update={"state": EntryState.CREATED, "target_id": target_id})
 
     async def _item(self, entry: Entry) -> Entry:
@@ -198,7 +198,7 @@ class _Slice:
         if row.error == "stale":
             notes.append("older_version")
         folder = await self._writer.ensure_folder(
-            rules.target_path(self._restore.target, entry.folder)
+            rules.target_path(self._restore.target, entry.folder), entry.kind
         )
         started = entry.model_copy(update={"state": EntryState.STARTED})
         await repository.save_entry(self._deps.tables, self._restore.restore_id, started)

@@ -6,6 +6,8 @@ from typing import Any
 
 from shared.restore.model import Collision, EntryState, Restore, RestoreState, Target
 
+FOLDER_KINDS = frozenset({"folder", "calendar", "contactfolder"})
+"""Kinds of rows that other rows stand in and that a restore makes again by name."""
 MAX_DEPTH = 100
 """Folders above an item before a ring of parents is suspected."""
 _FORBIDDEN = frozenset('"*:<>?\\|')
@@ -45,7 +47,7 @@ def folder_tree(rows: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, str |
     """Folder id -> (name, parent id); a drive's root stands for itself and has no name."""
     tree: dict[str, tuple[str, str | None]] = {}
     for item in rows:
-        if item.get("k") == "folder":
+        if item.get("k") in FOLDER_KINDS:
             root = bool(item.get("m", {}).get("root"))
             tree[str(item["i"])] = ("" if root else str(item.get("n", "")), item.get("p"))
     return tree

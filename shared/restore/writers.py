@@ -4,7 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
+from shared.microsoft365.calendar_restore import CalendarRestore
+from shared.microsoft365.contact_restore import ContactRestore
 from shared.microsoft365.drive_restore import DriveRestore
+from shared.microsoft365.exchange import PART_OF
 from shared.microsoft365.mail_restore import MailboxRestore
 from shared.microsoft365.model import Restored
 from shared.microsoft365.transport import GraphTransport
@@ -15,8 +18,8 @@ from shared.vault.model import Row
 class Writer(Protocol):
     """Puts items of one workload into a target."""
 
-    async def ensure_folder(self, path: Sequence[str]) -> str:
-        """Id of the folder; missing ones are created."""
+    async def ensure_folder(self, path: Sequence[str], kind: str) -> str:
+        """Id of the folder; missing ones are created. `kind` is its own kind or its item's."""
         ...
 
     async def restore(
@@ -26,24 +29,38 @@ class Writer(Protocol):
         ...
 
 
-class _MailWriter:
-    """Messages into a mailbox."""
+class _MailboxWriter:
+    """Messages, events and contacts into a mailbox."""
 
     def __init__(self, transport: GraphTransport, user_id: str) -> None:
-        self._box = MailboxRestore(transport, user_id)
+        self._mail = MailboxRestore(transport, user_id)
+        self._calendars = CalendarRestore(transport, user_id)
+        self._contacts = ContactRestore(transport, user_id)
         self._one_at_a_time = asyncio.Lock()
 
-    async def ensure_folder(self, path: Sequence[str]) -> str:
+    async def ensure_folder(self, path: Sequence[str], kind: str) -> str:
         """Two lanes must not create the same folder twice."""
         async with self._one_at_a_time:
-            return await self._box.ensure_folder(path)
+            match PART_OF.get(kind):
+                case "calendar":
+                    return await self._calendars.ensure_folder(path)
+                case "contacts":
+                    return await self._contacts.ensure_folder(path)
+                case _:
+                    return await self._mail.ensure_folder(path)
 
     async def restore(
         self, row: Row, content: AsyncIterator[bytes], folder_id: str, collision: Collision
     ) -> Restored:
-        """A message is parsed whole."""
-        mime = b"".join([part async for part in content])
-        return await self._box.restore_message(row.item, mime, folder_id, collision)
+        """An item of a mailbox is parsed whole."""
+        whole = b"".join([part async for part in content])
+        match row.kind:
+            case "event":
+                return await self._calendars.restore_event(whole, folder_id, collision)
+            case "contact":
+                return await self._contacts.restore_contact(whole, folder_id, collision)
+            case _:
+                return await self._mail.restore_message(row.item, whole, folder_id, collision)
 
 
 class _DriveWriter:
@@ -53,7 +70,7 @@ class _DriveWriter:
         self._drive = DriveRestore(transport, drive_id)
         self._one_at_a_time = asyncio.Lock()
 
-    async def ensure_folder(self, path: Sequence[str]) -> str:
+    async def ensure_folder(self, path: Sequence[str], _kind: str) -> str:
         """Two lanes must not create the same folder twice."""
         async with self._one_at_a_time:
             return await self._drive.ensure_folder(path)
@@ -68,5 +85,5 @@ class _DriveWriter:
 def open_writer(transport: GraphTransport, restore: Restore) -> Writer:
     """The writer of the restore's target."""
     if restore.workload == "mailbox":
-        return _MailWriter(transport, restore.target.source_id)
+        return _MailboxWriter(transport, restore.target.source_id)
     return _DriveWriter(transport, restore.target.source_id)

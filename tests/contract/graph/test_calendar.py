@@ -88,6 +88,7 @@ async def test_changes_moves_and_deletes_come_with_the_next_pass(cloud: Cloud) -
     body = {"seed": 5, "perUser": verbs, "users": [cloud.user()["upn"]]}
     answer = await cloud.in_tenant("POST", "/change", json=body)
     touched = {change["id"]: change["kind"] for change in answer["changes"]}
+    assert len(touched) == sum(verbs.values())
     second = await run_pass(workload, first.cursors)
     removed = {(change.item["i"], change.container) for change in second.removed}
     rows = {i: c for i, c in second.rows.items() if c.item["k"] == "event"}

@@ -67,6 +67,7 @@ async def test_changes_moves_and_deletes(cloud: Cloud) -> None:
     body = {"seed": 4, "perUser": verbs, "users": [cloud.user()["upn"]]}
     answer = await cloud.in_tenant("POST", "/change", json=body)
     touched = {change["id"]: change["kind"] for change in answer["changes"]}
+    assert len(touched) == sum(verbs.values())
     second = await run_pass(workload, first.cursors)
     removed = {(change.item["i"], change.container) for change in second.removed}
     assert second.rows.keys() == {i for i, kind in touched.items() if kind != "deleteContacts"}

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from shared.export.formats import format_of
 from shared.microsoft365.mime import parse_mail
 
 
@@ -17,7 +18,7 @@ def parse(item: Mapping[str, Any], data: bytes) -> None:
         case "mime":
             _mail(item, data)
         case "json":
-            _document(data)
+            _document(item, data)
         case _:
             return  # a file is any bytes; its hash has been compared
 
@@ -32,10 +33,14 @@ def _mail(item: Mapping[str, Any], data: bytes) -> None:
         raise FormatWrong("nothing of a message")
 
 
-def _document(data: bytes) -> None:
+def _document(item: Mapping[str, Any], data: bytes) -> None:
+    """JSON that, where its kind has a format of its own, becomes a file of that format."""
+    render = format_of(item).render
     try:
         found = json.loads(data)
+        if render is not None:
+            render(data)
     except ValueError as wrong:
-        raise FormatWrong("no JSON") from wrong
+        raise FormatWrong("not what its kind says") from wrong
     if not isinstance(found, dict):
         raise FormatWrong("no JSON object")

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-Render = Callable[[Mapping[str, Any], bytes], bytes]
+Render = Callable[[bytes], bytes]
+"""Stored content to file; ValueError for content that is not what its row says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,21 @@ class Format:
 
 EML, FILE, JSON, FTS = Format(".eml"), Format(""), Format(".json"), Format(".fts")
 _BY_CODEC = {"mime": EML, "file": FILE, "json": JSON, "fts": FTS}
-BY_KIND: dict[str, Format] = {}
+
+
+def _ics(stored: bytes) -> bytes:
+    from shared.microsoft365.ics import event_to_ics
+
+    return event_to_ics(stored)
+
+
+def _vcf(stored: bytes) -> bytes:
+    from shared.microsoft365.vcf import contact_to_vcf
+
+    return contact_to_vcf(stored)
+
+
+BY_KIND = {"event": Format(".ics", _ics), "contact": Format(".vcf", _vcf)}
 """Kinds stored as JSON that have a format of their own."""
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from shared.export.formats import Format, Mbox, format_of
+from shared.export.formats import JSON, Format, Mbox, format_of
 from shared.export.model import Export, Position, SliceRow
 from shared.export.naming import TOP, file_name, folder_path
 from shared.export.pieces import Pieces
@@ -67,13 +67,13 @@ class SliceWriter:
         if not row.has_content:
             self._note(key, row, None, error="CONTENT_NOT_HELD")
             return
-        form = format_of(row.item)
-        path = self._path(row, key, form)
-        begun = False
+        begun, path = False, ""
         whole, size = hashlib.sha256(), 0
         mbox = Mbox(row.item.get("t")) if self._in_mbox(row) else None
         try:
-            async for data in self._content(row, form):
+            form, rendered = await self._rendered(row)
+            path = self._path(row, key, form)
+            async for data in self._content(row, rendered):
                 if not begun:
                     await self._begin(path, row, is_mbox=mbox is not None)
                     begun = True
@@ -97,12 +97,26 @@ class SliceWriter:
         self._zip.position.bytes += size
         self._note(key, row, path, sha256=whole.hexdigest(), size=size)
 
-    async def _content(self, row: Row, form: Format) -> AsyncIterator[bytes]:
+    async def _rendered(self, row: Row) -> tuple[Format, bytes | None]:
+        """The format, and the file where it is another one than the stored bytes.
+
+        What cannot be rendered leaves as the JSON that it is: nothing is held back.
+        """
+        form = format_of(row.item)
+        if form.render is None:
+            return form, None
+        stored = b"".join([part async for part in self._opened.snapshot.content(row)])
+        try:
+            return form, await asyncio.to_thread(form.render, stored)
+        except ValueError:
+            return JSON, stored
+
+    async def _content(self, row: Row, rendered: bytes | None) -> AsyncIterator[bytes]:
         """The bytes as they are exported; verified whole first unless the item is huge."""
-        stored = self._opened.snapshot.content(row)
-        if form.render is not None:
-            yield form.render(row.item, b"".join([part async for part in stored]))
+        if rendered is not None:
+            yield rendered
             return
+        stored = self._opened.snapshot.content(row)
         if row.size > SPOOL_BYTES:
             async for part in stored:
                 yield part

@@ -21,6 +21,8 @@ from tests.api.world import HIDDEN, SECRET, World
 # Routes without a caller: the description of the API, and the page a consent comes back to.
 PUBLIC = {
     "documents_openapi", "documents_page", "documents_asset", "consent_callback",
+    "webhook_microsoft", "webhook_cloudblue", "webhook_orders", "marketplace_landing",
+    "orders_schema",
 }  # fmt: skip
 CUSTOMER_PARAMETERS = {
     "customer_id", "policy_id", "session_id", "object_id", "restore_id", "operation_id", "export_id",
@@ -113,6 +115,22 @@ def licensing_bodies(target: dict[str, str]) -> dict[str, Any]:
         "licences_preview_intervention": {**partner, "customerId": customer, "change": consumed},
         "customers_disconnect": {"confirmed": True},
         "partners_set_standing": {"tier2Enabled": True},
+        "orders_claim": {"token": "t"},
+        "orders_bind": partner,
+        "channel_offers_register": {
+            "source": "microsoft",
+            "offerId": "o",
+            "planId": "p",
+            "item": "CBM-M365",
+            "paymentOption": "Monthly",
+            "seller": "Microsoft",
+        },
+        "channel_keys_register": {
+            "source": "contoso",
+            "name": "Contoso",
+            "channel": "Direct",
+            "publicKey": "x" * 20,
+        },
         "subscriptions_assign": {"slot": "CBM-M365", "type": "Trial"},
         "subscriptions_edit": {"settings": {}},
         "services_authenticate": {},

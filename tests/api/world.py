@@ -134,6 +134,7 @@ def made_up(like: dict[str, str]) -> dict[str, str]:
         for name, text in like.items()
     }
     others = ("role_id", "user_id", "group_id", "key_id", "client_id", "admin_id", "reseller_id")
+    others = (*others, "order_id")
     return forms | {name: ids.new_id() for name in others} | {"client_id": str(uuid.uuid4())}
 
 
@@ -181,7 +182,15 @@ async def _stuff(deps: Deps, partner: Partner, members: frozenset[str], name: st
         "client_id": client.client_id,
         "key_id": key.key_id,
         "reseller_id": await _reseller(deps, scope, name),
+        "order_id": await _order(deps, scope, name),
     }
+
+
+async def _order(deps: Deps, scope: Scope, name: str) -> str:
+    """An order of the partner, parked for its name."""
+    held = await deps.orders.lease("microsoft", f"{scope.partner_id}-{name}")
+    order = held.order.model_copy(update={"partner_id": scope.partner_id, "reason": name})
+    return (await held.save(order, release=True)).order_id
 
 
 async def _reseller(deps: Deps, scope: Scope, name: str) -> str:

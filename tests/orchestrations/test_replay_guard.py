@@ -21,7 +21,7 @@ import orchestrations
 from local.histories import HISTORIES, load
 
 NEW: set[str] = {
-    "keep_vaults", "keep_vault", "verify_snapshot", "export_items", "apply_channel_event",
+    "keep_vaults", "keep_vault", "verify_snapshot", "apply_channel_event",
 }  # fmt: skip
 """Not deployed yet: nothing of theirs runs. Record them, then take them out of here."""
 

@@ -10,6 +10,7 @@ from local.azurite import AzuriteMissing
 from local.children import ChildFailed
 from local.demo import story as chapter
 from local.demo.api import NotAsSaid, PartnerApi
+from local.demo.licences import license_customer
 from local.demo.show import console, heading, say
 from local.demo.story import Story
 from local.demo.tenant import CustomerSide
@@ -72,6 +73,7 @@ def tell(stack: Stack, options: argparse.Namespace) -> None:
         story = Story(stack, api, side)
         chapter.meet(story)
         chapter.onboard(story, options.sign_in)
+        license_customer(story)
         chapter.back_up(story, 3, "First backup: every mailbox and OneDrive")
         chapter.show_snapshot(story)
         chapter.check_against_truth(story)

@@ -12,6 +12,7 @@ from tests.e2e.scene import Customer, Scene
 
 SLOT = "CBM-M365"
 SOLD = 200
+SHOP = "CloudBlue"
 
 
 def fire(scene: Scene, timer: str) -> None:
@@ -22,12 +23,13 @@ def fire(scene: Scene, timer: str) -> None:
 
 @pytest.fixture(scope="module")
 def sold(scene: Scene) -> dict[str, Any]:
-    """A pool, ordered by the operator for the partner."""
+    """A pool beside the seeded one, ordered by the operator for the partner."""
     me = scene.partner.get("/partners/me")["partnerId"]
     today = scene.partner.get("/licence-change")["day"]
     order = {
         "partnerId": me, "orderId": "e2e", "item": SLOT, "quantity": SOLD,
         "contractEffective": today, "end": f"{int(today[:4]) + 1}-12-31",
+        "channel": "Marketplace", "source": SHOP,
     }  # fmt: skip
     pool: dict[str, Any] = scene.partner.post("/pools", order)["pool"]
     return pool
@@ -94,7 +96,7 @@ def test_cus_36_a_batch_through_the_real_host(scene: Scene, sold: dict[str, Any]
     """Four customers, one refusal; progress, results as CSV; another batch is canceled."""
     partner = scene.partner
     ids = [partner.post("/customers", {"displayName": f"Batch {n}"})["id"] for n in range(4)]
-    change = {"verb": "assign", "slot": SLOT, "source": "Direct", "quantity": 60}
+    change = {"verb": "assign", "slot": SLOT, "source": SHOP, "quantity": 60}
     body = {"customerIds": ids, "change": change}
     foreseen = partner.post("/subscriptions:previewBatch", body)["value"]
     started = partner.post("/subscriptions:batchEdit", body)

@@ -127,7 +127,11 @@ class Deps:
 
     @cached_property
     def keys(self) -> "KeyStore":
-        """The key store that wraps repository keys (vault.md)."""
+        """The key store that wraps repository keys (vault.md): Key Vault, or a directory."""
+        if self.settings.key_store.startswith("https://"):
+            from shared.vault.azure_keystore import KeyVaultStore
+
+            return KeyVaultStore(self.settings.key_store, self.storage.credential)
         from shared.vault.keystore import FileKeyStore
 
         return FileKeyStore(self._key_directory())
@@ -234,9 +238,10 @@ class Deps:
         channels = self.__dict__.get("channels")
         if channels is not None:
             await channels.close()
-        tokens = self.__dict__.get("tokens")
-        if tokens is not None and hasattr(tokens, "close"):
-            await tokens.close()
+        for name in ("tokens", "keys"):
+            opened = self.__dict__.get(name)
+            if opened is not None and hasattr(opened, "close"):
+                await opened.close()
         await self.storage.close()
 
 

@@ -73,6 +73,8 @@ async def open_round(deps: "Deps", task: RoundTask) -> list[Batch]:
         return []
     up = await vault.upkeep()
     enabled = [one.oid for one in objects if one.enabled]
+    if (renewed := await vault.rewrap()) is not None:
+        log.info("vault %s: %s wraps the tenant key with the new key", vault.repo, renewed)
     locks, keys = await lockkeeper.keep_locks(up, enabled), await lockkeeper.keep_keys(up)
     made = Round(
         round_id=round_id(task),

@@ -37,7 +37,7 @@ class Settings(BaseSettings):
     public_url: str = "http://127.0.0.1:7071"
     """How callers reach us; links in answers start with it."""
     key_store: str = ""
-    """`file:<directory>` for the local software key store, or a Key Vault URL."""
+    """`file:<directory>` on one machine, or `https://{vault}/keys/{name}` in Key Vault."""
     regions: list[str] = Field(
         default_factory=lambda: ["germanywestcentral", "westeurope", "uksouth", "eastus"]
     )

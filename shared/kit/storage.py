@@ -12,6 +12,7 @@ from shared.kit.tables import Tables
 
 if TYPE_CHECKING:
     from azure.data.tables.aio import TableServiceClient
+    from azure.identity.aio import ManagedIdentityCredential
     from azure.storage.blob.aio import ContainerClient
 
 # One Put Blob carries a whole pack or record (at most 64 MiB), so a blob is one transaction.
@@ -44,7 +45,7 @@ class Storage:
             )
         else:
             service = TableServiceClient(
-                endpoint=self._settings.tables_url, credential=self._credential, **TRANSPORT
+                endpoint=self._settings.tables_url, credential=self.credential, **TRANSPORT
             )
         self._closing.append(service)
         return service
@@ -101,13 +102,14 @@ class Storage:
             )
         else:
             service = BlobServiceClient(
-                self._settings.blobs_url, credential=self._credential, **sizes
+                self._settings.blobs_url, credential=self.credential, **sizes
             )
         self._closing.append(service)
         return service
 
     @cached_property
-    def _credential(self):  # type: ignore[no-untyped-def]
+    def credential(self) -> "ManagedIdentityCredential":
+        """The identity of the deployment, for storage and for Key Vault."""
         from azure.identity.aio import ManagedIdentityCredential
 
         credential = ManagedIdentityCredential(client_id=self._settings.identity_client_id or None)

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from shared.kit.blobs import BlobExists, BlobMissing, BlobStore
@@ -48,7 +49,11 @@ class KeyRing:
                 blob = self._checked(name, await self._vault.get(name))
             except BlobMissing:
                 raise UnknownRepository(f"no tenant key {name}") from None
-            found = self._keep(name, TenantKeys.of(await self._unwrap(name, blob), epoch))
+            try:
+                secret = await self._unwrap(name, blob)
+            except KeyRefused:
+                secret = await self._rewrapped(epoch)
+            found = self._keep(name, TenantKeys.of(secret, epoch))
         return found  # type: ignore[no-any-return]
 
     async def object(self, oid: str, *, create: bool = False) -> ObjectKeys:
@@ -82,6 +87,40 @@ class KeyRing:
             (key_format.spki_sha256(recovery), key_format.wrap_rsa(recovery, secret)),
         )
         await put_once(self._vault, names.tenant_key(1), blob)
+
+    async def rewrap_tenant_key(self, epoch: int = 1) -> str | None:
+        """After a rotation of the key-encryption key: one more revision, wrapped with the new one.
+
+        The wrapped key, and so every stored byte, stays as it is (V8); the recovery wrap is copied.
+        Returns the new blob's name; None when the newest revision has the current key already.
+        """
+        newest = (await self._revisions(epoch))[-1]
+        blob = self._checked(newest, await self._vault.get(newest))
+        with located(newest):
+            _, wraps = key_format.read_tenant_key_blob(blob)
+        current = await self._store.wrap(await self._unwrap(newest, blob))
+        if any(each.get("kid") == current.kid for each in wraps):
+            return None
+        recovery = next(each for each in wraps if each["to"] == "recovery")
+        name = names.tenant_key(epoch, int(newest[-9:-5]) + 1)
+        renewed = key_format.tenant_key_blob(
+            epoch,
+            (current.kid, current.ciphertext),
+            (recovery["spki_sha256"], unb64u(recovery["ct"])),
+        )
+        await put_once(self._vault, name, renewed)
+        return name
+
+    async def _rewrapped(self, epoch: int) -> bytes:
+        """The secret from a later revision: the first one's wrapping key is retired."""
+        for name in reversed((await self._revisions(epoch))[1:]):
+            with suppress(KeyRefused):
+                return await self._unwrap(name, self._checked(name, await self._vault.get(name)))
+        raise KeyRefused(f"no wrap of {names.tenant_key(epoch)} opens with the keys we have")
+
+    async def _revisions(self, epoch: int) -> list[str]:
+        prefix = names.tenant_key(epoch)[: -len("0001.json")]
+        return sorted([found.name async for found in self._vault.list(prefix)])
 
     def forget(self) -> None:
         """Drop every unwrapped key."""

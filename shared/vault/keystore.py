@@ -1,8 +1,7 @@
-"""Where key-encryption keys live: a port with one local implementation.
+"""Where key-encryption keys live: a port, and its implementation for one machine.
 
-In Azure the port's implementation wraps with a Key Vault or Managed HSM key (RSA, wrapKey and
-unwrapKey with RSA-OAEP-256, `kid` = the key's versioned identifier); it arrives with that
-dependency. Keys never leave the store; only wrapped tenant master keys pass through.
+In Azure the keys are in Key Vault (azure_keystore.py). Keys never leave the store; only tenant
+master keys pass through, to be wrapped and unwrapped.
 """
 
 import asyncio
@@ -61,13 +60,23 @@ class FileKeyStore:
 
     async def unwrap(self, kid: str, ciphertext: bytes) -> bytes:
         """Unwrap; `KeyRefused` when the wrap is not for this directory's key."""
-        key = await asyncio.to_thread(self._key, "kek")
-        if kid != "file:" + key_format.spki_sha256(key.public_key()):
-            raise KeyRefused(f"the key store holds no key {kid}")
+        key = await asyncio.to_thread(self._named, kid)
         try:
             return key_format.unwrap_rsa(key, ciphertext)
         except FormatError:
             raise KeyRefused("the key does not open this wrap") from None
+
+    async def rotate(self) -> str:
+        """Make a new wrapping key; the old one goes on opening what it wrapped. The new id."""
+        return await asyncio.to_thread(self._rotate)
+
+    async def retire(self, kid: str) -> None:
+        """Delete an old key: what only it has wrapped is lost. `KeyRefused` for the current one."""
+        current = await asyncio.to_thread(self._key, "kek")
+        if kid == _kid(current):
+            raise KeyRefused("the current key cannot be retired: rotate first")
+        (self._directory / f"{_file_of(kid)}.pem").unlink(missing_ok=True)
+        self._loaded.pop(_file_of(kid), None)
 
     async def sealed_public_pem(self) -> bytes:
         """Public half of the sealed recovery key."""
@@ -75,6 +84,28 @@ class FileKeyStore:
         return key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
+
+    def _named(self, kid: str) -> rsa.RSAPrivateKey:
+        current = self._key("kek")
+        if _kid(current) == kid:
+            return current
+        if (self._directory / f"{_file_of(kid)}.pem").exists():
+            return self._key(_file_of(kid))
+        self._loaded.pop("kek")  # another process may have rotated it
+        if _kid(self._key("kek")) == kid:
+            return self._key("kek")
+        raise KeyRefused(f"the key store holds no key {kid}")
+
+    def _rotate(self) -> str:
+        path, old = self._directory / "kek.pem", self._key("kek")
+        kept = self._directory / f"{_file_of(_kid(old))}.pem"
+        with suppress(FileExistsError):
+            os.link(path, kept)
+        fresh = self._directory / f"next-{os.urandom(4).hex()}.pem"
+        self._make(fresh)
+        fresh.replace(path)
+        self._loaded.pop("kek")
+        return _kid(self._key("kek"))
 
     def _key(self, name: str) -> rsa.RSAPrivateKey:
         if name not in self._loaded:
@@ -102,3 +133,12 @@ class FileKeyStore:
         with suppress(FileExistsError):
             os.link(draft, path)
         draft.unlink()
+
+
+def _kid(key: rsa.RSAPrivateKey) -> str:
+    return "file:" + key_format.spki_sha256(key.public_key())
+
+
+def _file_of(kid: str) -> str:
+    digest = kid.removeprefix("file:")
+    return f"kek-{digest}" if digest.isalnum() else "kek-unknown"

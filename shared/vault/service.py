@@ -153,6 +153,10 @@ class Vault:
         locks = self._locks or NoLocks(self._store, self._clock)
         return Upkeep(self._store, self._control, locks, ops, self.document)
 
+    async def rewrap(self) -> str | None:
+        """Wrap the tenant key with the current key-encryption key, if it is not (V8)."""
+        return await self._ring.rewrap_tenant_key()
+
     async def keys_of(self, oid: str) -> ObjectKeys:
         """The keys of an object: for checks that open its packs."""
         return await self._ring.object(oid)

@@ -85,10 +85,10 @@ async def chosen_rows(
     tree = rules.folder_tree(row.item for row in folders)
     if items is not None:
         for row in await _named(opened, items):
-            yield row, rules.path_of(row.parent, tree)
+            yield row, rules.path_of(rules.place_of(row.item), tree)
         return
     async for row in opened.snapshot.rows():
-        at = row.source_id if row.kind in rules.FOLDER_KINDS else row.parent
+        at = rules.place_of(row.item)
         if top is not None and not rules.inside(at, top.source_id, tree):
             continue
         path = rules.path_of(at, tree)

@@ -86,6 +86,8 @@ class Restore(Stored):
     """Items by ledger state."""
     graph: GraphCost = Field(default_factory=GraphCost)
     slices: int = 0
+    migrating: list[str] = Field(default_factory=list)
+    """Channels that this restore opened for import and closes at its end (M35)."""
     error: str | None = None
 
     @property

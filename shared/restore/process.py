@@ -5,6 +5,7 @@ for at the target before it is made again (microsoft365.md M36).
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from shared.restore import repository, rules
 from shared.restore.choosing import chosen_rows
 from shared.restore.model import Collision, Entry, EntryState, Restore, RestoreState
 from shared.restore.service import entry_of
+from shared.restore.shared_writers import close_channels
 from shared.restore.tasks import RestoreAnswer, RestoreTask
 from shared.restore.writers import Writer, open_writer
 from shared.vault.errors import VaultDamaged
@@ -30,6 +32,8 @@ from shared.vault.model import Row
 
 if TYPE_CHECKING:
     from shared.bootstrap import Deps
+
+log = logging.getLogger(__name__)
 
 # A crash repeats at most the items in flight; a slice bounds time and memory like a backup's.
 SLICE_ITEMS = 200
@@ -83,7 +87,7 @@ async def restore_slice(
     transport: GraphTransport | None = None
     if writer is None:
         transport = await _transport(deps, scope, restore)
-        writer = open_writer(transport, restore)
+        writer = open_writer(transport, restore, opened, _opening(deps, scope, restore.restore_id))
     slice_ = _Slice(deps, restore, opened, writer)
     answer = await slice_.run(entries)
     cost = GraphCost()
@@ -114,6 +118,7 @@ async def seal_restore(deps: "Deps", task: RestoreTask) -> RestoreState:
     scope = Scope(task.partner_id)
     counted = await repository.count_entries(deps.tables, task.restore_id)
     now = deps.clock.now()
+    await _close(deps, scope, await repository.get(deps.tables, scope, task.restore_id))
 
     def ended(found: Restore) -> Restore | None:
         if found.is_over:
@@ -130,6 +135,30 @@ async def seal_restore(deps: "Deps", task: RestoreTask) -> RestoreState:
         )
 
     return (await repository.change(deps.tables, scope, task.restore_id, ended)).state
+
+
+async def _close(deps: "Deps", scope: Scope, restore: Restore) -> None:
+    """End what the restore opened (M35); a tenant that lets nobody in keeps it open."""
+    if not restore.migrating or restore.is_over:
+        return
+    try:
+        await close_channels(await _transport(deps, scope, restore), restore)
+    except ConsentLost:
+        log.exception("restore %s leaves channels open", restore.restore_id)
+
+
+def _opening(deps: "Deps", scope: Scope, restore_id: str) -> Callable[[str], Awaitable[None]]:
+    """Writes a channel down before its import starts."""
+
+    async def opening(channel_id: str) -> None:
+        def noted(found: Restore) -> Restore | None:
+            if channel_id in found.migrating:
+                return None
+            return found.model_copy(update={"migrating": [*found.migrating, channel_id]})
+
+        await repository.change(deps.tables, scope, restore_id, noted)
+
+    return opening
 
 
 class _Slice:
@@ -149,6 +178,7 @@ class _Slice:
             if entry.kind in rules.FOLDER_KINDS:
                 await self._guarded(entry, self._folder)
         waiting = [entry for entry in entries if entry.kind not in rules.FOLDER_KINDS]
+        waiting.sort(key=lambda entry: entry.kind == "reply")  # below a message that is there
         try:
             # When one lane breaks the others end before the activity does: a repeated execution
             # must not find them still writing.

@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.restore.model import Collision, EntryState, Restore, RestoreState, Target
 
-FOLDER_KINDS = frozenset({"folder", "calendar", "contactfolder"})
+FOLDER_KINDS = frozenset({"folder", "calendar", "contactfolder", "list", "channel"})
 """Kinds of rows that other rows stand in and that a restore makes again by name."""
 MAX_DEPTH = 100
 """Folders above an item before a ring of parents is suspected."""
@@ -41,6 +41,16 @@ def folder_names(path: str) -> list[str]:
         if any(ord(letter) < 32 or letter in _FORBIDDEN for letter in name):
             raise ValueError(f"the folder name {name!r} holds a character that is not allowed")
     return names
+
+
+def place_of(item: Mapping[str, Any]) -> str | None:
+    """Source id of what an item stands in: of a folder itself, of a reply its channel."""
+    if item.get("k") in FOLDER_KINDS:
+        return str(item["i"])
+    if item.get("k") == "reply":
+        return f"settings/{str(item['i']).partition('/')[0]}"
+    parent = item.get("p")
+    return str(parent) if parent is not None else None
 
 
 def folder_tree(rows: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, str | None]]:

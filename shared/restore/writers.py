@@ -11,7 +11,9 @@ from shared.microsoft365.exchange import PART_OF
 from shared.microsoft365.mail_restore import MailboxRestore
 from shared.microsoft365.model import Restored
 from shared.microsoft365.transport import GraphTransport
+from shared.protection.browsing import Opened
 from shared.restore.model import Collision, Restore
+from shared.restore.shared_writers import Note, SiteWriter, TeamWriter
 from shared.vault.model import Row
 
 
@@ -82,8 +84,14 @@ class _DriveWriter:
         return await self._drive.restore_file(row.item, content, row.size, folder_id, collision)
 
 
-def open_writer(transport: GraphTransport, restore: Restore) -> Writer:
-    """The writer of the restore's target."""
+def open_writer(
+    transport: GraphTransport, restore: Restore, opened: Opened, opening: Note
+) -> Writer:
+    """The writer of the restore's target; `opening` is told of channels before their import."""
+    if restore.workload == "site":
+        return SiteWriter(transport, restore, opened)
+    if restore.workload == "team":
+        return TeamWriter(transport, restore, opened, opening)
     if restore.workload == "mailbox":
         return _MailboxWriter(transport, restore.target.source_id)
     return _DriveWriter(transport, restore.target.source_id)

@@ -20,9 +20,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 import orchestrations
 from local.histories import HISTORIES, load
 
-NEW: set[str] = {
-    "keep_vaults", "keep_vault", "verify_snapshot", "apply_channel_event",
-}  # fmt: skip
+NEW: set[str] = {"apply_channel_event"}
 """Not deployed yet: nothing of theirs runs. Record them, then take them out of here."""
 
 

@@ -83,6 +83,7 @@ class CustomerInResponse(ApiModel):
     state: CustomerState
     contract_type: ContractType
     external_id: str | None
+    source_type: str | None
     country: str | None
     tags: list[str]
     management_mode: ManagementMode

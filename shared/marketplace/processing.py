@@ -131,7 +131,7 @@ async def _settled(deps: "Deps", adapter: Adapter, held: Leased, event: ChannelE
     if truth.status is Status.CANCELLED and order.partner_id is None:
         done = mapping.stated(order, truth, OrderState.CANCELLED)
         return await held.save(done, [_applied(event, "nothing had begun")], release=True)
-    bound = await buyers.bind(deps, order, truth)
+    held.order = bound = await buyers.bind(deps, order, truth)
     sale = await sale_of(deps, truth)
     scope = Scope(bound.partner_id or "")
     if truth.status is Status.PENDING:

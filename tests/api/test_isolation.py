@@ -36,6 +36,7 @@ OTHERS = ("role_id", "user_id", "client_id", "reseller_id")
 
 # Query parameters that a route cannot do without.
 QUERIES = {
+    "activity_get": {"month": "2026-01"},
     "sessions_export": {"month": "2026-01"},
     "snapshots_compare": {"since": "2"},
     "restores_statistics": {"month": "2026-01"},
@@ -110,6 +111,7 @@ def licensing_bodies(target: dict[str, str]) -> dict[str, Any]:
         "pools_move": {"fromResellerId": own, "toResellerId": own, **seats},
         "pools_preview": {"change": suspend},
         "pools_cancel": {},
+        "pools_preview_transfer": {"verb": "passOn", "resellerId": own, **seats},
         "pools_preview_cancel": {},
         "licences_intervene": {**partner, "customerId": customer, "change": consumed},
         "licences_preview_intervention": {**partner, "customerId": customer, "change": consumed},

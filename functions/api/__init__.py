@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from functions.api.activity import router as activity
 from functions.api.api_clients import router as api_clients
 from functions.api.api_keys import router as api_keys
 from functions.api.audit import router as audit
@@ -91,6 +92,7 @@ ROUTERS: list[APIRouter] = [
     ledger,
     licence_adjustments,
     notices,
+    activity,
     tenant_licences,
     orders,
     channels,

@@ -1,16 +1,19 @@
 """Rows of RES through the API, by their ids."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
+from shared.kit import ids
 from shared.kit.tables import Table
 from shared.licensing.model import Standing
 from shared.licensing.repository import TABLE
 from shared.licensing.rules import billing
 from shared.licensing.standings import save
+from shared.protection import repository as protection
+from shared.protection.model import Session
 from shared.resellers import moving, repository
 from tests.api.conftest import check_problem
 from tests.api.licensing import Shop, code_of
@@ -328,6 +331,25 @@ async def test_res_10_two_areas_that_do_not_see_each_other(chain: Chain, bearer:
     for path in ("/customers", f"/customers/{shop.customer}", "/pools"):
         answer = await shop.api.get(f"/api/v1{path}", headers=rae)
         check_problem(answer, 403, "PERMISSION_MISSING")
+
+
+async def test_res_11_jobs_are_counted_per_account(chain: Chain) -> None:
+    below, _ = await chain.joined()
+    for shop, jobs in ((chain.above, 3), (below, 5)):
+        for number in range(jobs):
+            at = datetime(2026, 1, 1 + number, tzinfo=UTC)
+            session = Session(
+                session_id=ids.newest_first(shop.customer, ids.SESSION, at),
+                partner_id=shop.partner_id, customer_id=shop.customer,
+                policy_id=ids.policy_id(shop.customer), trigger="Manual",
+                created_at=at, updated_at=at,
+            )  # fmt: skip
+            await protection.add_session(shop.deps.tables, shop.scope, session)
+    for shop, jobs in ((chain.above, 3), (below, 5)):
+        found = await shop.get("/activity?month=2026-01")
+        assert (found["jobs"], found["restores"]) == (jobs, 0)
+        assert sum(found["jobsByState"].values()) == jobs
+        assert (await shop.get("/activity?month=2025-12"))["jobs"] == 0
 
 
 async def test_what_rests_is_not_passed_on(chain: Chain) -> None:

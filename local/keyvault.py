@@ -1,4 +1,4 @@
-"""A small Key Vault: keys with versions, wrapKey and unwrapKey with real RSA, its challenge.
+"""A small Key Vault: keys with versions, wrap, unwrap and sign for real, its challenge.
 
 Speaks the part of the REST API (7.x) that the product uses, with Key Vault's errors: 401 with a
 `WWW-Authenticate` challenge, 403 for a disabled version, 404 KeyNotFound, 400 for a foreign wrap.
@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
 RESOURCE = "https://vault.azure.net"
 _OAEP = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
@@ -28,7 +28,7 @@ JSON = dict[str, Any]
 class Version:
     """One version of a key."""
 
-    key: rsa.RSAPrivateKey
+    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
     enabled: bool = True
     made: int = field(default_factory=lambda: int(time.time()))
 
@@ -88,6 +88,12 @@ class KeyVault:
         self.keys.setdefault(name, {})[version] = Version(rsa.generate_private_key(65537, bits))
         return version
 
+    def make_signing(self, name: str) -> str:
+        """Make an EC P-256 key, or the next version of it; the version."""
+        version = uuid.uuid4().hex
+        self.keys.setdefault(name, {})[version] = Version(ec.generate_private_key(ec.SECP256R1()))
+        return version
+
     def _answer(self, call: BaseHTTPRequestHandler, body: JSON | None) -> None:
         path = call.path.partition("?")[0]
         self.asked.append(f"{call.command} {path}")
@@ -114,6 +120,8 @@ class KeyVault:
             return _bundle(kid, found)
         if not found.enabled:
             raise Refused(403, "Forbidden")
+        if isinstance(found.key, ec.EllipticCurvePrivateKey):
+            return {"kid": kid, "value": _b64(_signed(found.key, parts[3], body))}
         if body.get("alg") != "RSA-OAEP-256":
             raise Refused(400, "BadParameter")
         given = _unb64(body["value"])
@@ -137,7 +145,21 @@ class KeyVault:
         call.wfile.write(data)
 
 
+def _signed(key: ec.EllipticCurvePrivateKey, verb: str, body: JSON) -> bytes:
+    if (verb, body.get("alg")) != ("sign", "ES256"):
+        raise Refused(400, "BadParameter")
+    digest = utils.Prehashed(hashes.SHA256())
+    r, s = utils.decode_dss_signature(key.sign(_unb64(body["value"]), ec.ECDSA(digest)))
+    return r.to_bytes(32) + s.to_bytes(32)
+
+
 def _bundle(kid: str, found: Version) -> JSON:
+    attributes = {"enabled": found.enabled, "created": found.made, "updated": found.made}
+    if isinstance(found.key, ec.EllipticCurvePrivateKey):
+        point = found.key.public_key().public_numbers()
+        place = {"x": _b64(point.x.to_bytes(32)), "y": _b64(point.y.to_bytes(32))}
+        shown = {"kid": kid, "kty": "EC", "crv": "P-256", "key_ops": ["sign", "verify"], **place}
+        return {"key": shown, "attributes": attributes}
     numbers = found.key.public_key().public_numbers()
     operations = ["wrapKey", "unwrapKey"]
     return {
@@ -148,7 +170,7 @@ def _bundle(kid: str, found: Version) -> JSON:
             "n": _b64(numbers.n.to_bytes(-(-numbers.n.bit_length() // 8))),
             "e": _b64(numbers.e.to_bytes(3)),
         },
-        "attributes": {"enabled": found.enabled, "created": found.made, "updated": found.made},
+        "attributes": attributes,
     }
 
 

@@ -139,7 +139,9 @@ class Deps:
     def _key_directory(self) -> str:
         kind, _, directory = self.settings.key_store.partition(":")
         if kind != "file" or not directory:
-            raise ValueError("HOLDFAST_KEY_STORE has to be file:<directory> in this version")
+            raise ValueError(
+                "HOLDFAST_KEY_STORE has to be file:<directory> or https://{vault}/keys/{name}"
+            )
         return directory
 
     @cached_property
@@ -175,6 +177,11 @@ class Deps:
     @cached_property
     def signer(self) -> "Signer":
         """Signs the checkpoints of the audit trail."""
+        if self.settings.key_store.startswith("https://"):
+            from shared.audit.azure_signing import SIGNING, KeyVaultSigner
+
+            vault, _, name = self.settings.key_store.partition("/keys/")
+            return KeyVaultSigner(vault, name + SIGNING, self.storage.credential)
         from shared.audit.signing import FileSigner
 
         return FileSigner(self._key_directory())

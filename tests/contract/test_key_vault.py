@@ -10,7 +10,11 @@ from azure.core.credentials import AccessToken
 
 from local.certs import make_certificates
 from local.keyvault import KeyVault
+from shared.audit.azure_signing import SIGNING, KeyVaultSigner
+from shared.audit.signing import is_signed
+from shared.bootstrap import Deps
 from shared.kit.blobs import MemoryBlobs
+from shared.kit.config import Settings
 from shared.vault.azure_keystore import SEALED, KeyVaultStore
 from shared.vault.errors import KeyRefused
 from shared.vault.format import names
@@ -188,3 +192,23 @@ async def test_v8_rotation_of_the_local_key_rewraps_and_re_encrypts_nothing(
     found = await snapshot.row("a")
     assert found is not None
     assert b"".join([data async for data in snapshot.content(found)]) == b"secret words"
+
+
+async def test_a_signature_of_the_vault_is_checked_with_its_public_key_alone(
+    vault: KeyVault,
+) -> None:
+    vault.make_signing(KEY + SIGNING)
+    options = {"connection_verify": vault.bundle, "verify_challenge_resource": False}  # type: ignore[attr-defined]
+    signer = KeyVaultSigner(vault.url, KEY + SIGNING, Identity(), **options)
+    signature = await signer.sign(b"what was so")
+    pem = await signer.public_pem()
+    assert is_signed(pem, b"what was so", signature)
+    assert not is_signed(pem, b"what was not", signature)
+    with pytest.raises(ValueError, match="P-256"):
+        await KeyVaultSigner(vault.url, KEY, Identity(), **options).sign(b"x")
+
+
+def test_the_settings_choose_key_vault_for_keys_and_signatures() -> None:
+    deps = Deps(Settings(key_store="https://v.example/keys/kek", blobs_url="https://b.example"))
+    assert repr(deps.keys) == "KeyVaultStore(https://v.example/keys/kek)"
+    assert repr(deps.signer) == "KeyVaultSigner(https://v.example/keys/kek-signing)"

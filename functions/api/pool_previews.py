@@ -9,6 +9,7 @@ from pydantic import Field
 from functions.api import licensing
 from functions.api.licence_models import PreviewOut
 from functions.api.pools import OrderChangeIn, OrderIn, PoolChangedOut, scope_of, shown
+from functions.api.resellers import PassingIn
 from functions.api.security import requires
 from shared.access.model import Caller
 from shared.bootstrap import deps
@@ -20,9 +21,11 @@ from shared.licensing.refusals import ActionForbidden, InvalidRequest
 from shared.licensing.requests import Word
 from shared.licensing.rules.orders import OrderChange
 from shared.licensing.wishes import Wish
+from shared.resellers import foretelling
 
 router = APIRouter(tags=["licences"])
 Writer = Annotated[Caller, Depends(requires("licences.write"))]
+Reseller = Annotated[Caller, Depends(requires("resellers.write"))]
 Operator = Annotated[Caller, Depends(requires("pools.order"))]
 
 
@@ -59,6 +62,12 @@ class CancelIn(ApiModel):
     end: date | None = Field(default=None, description="Last day; left out: the first possible")
 
 
+class TransferIn(PassingIn):
+    """A transfer to be told in advance."""
+
+    verb: Literal["passOn", "takeBack"]
+
+
 @router.post("/pools:preview", operation_id="pools_preview", summary="What would an order do?")
 async def preview(body: Annotated[PoolPreviewIn, Body()], _: Operator) -> PreviewOut:
     """Nothing is changed; partners' pools that would follow are not listed."""
@@ -88,6 +97,27 @@ async def preview_cancel(
     with licensing.placed():
         wish = wishes.change_order(await _cancellation(caller, pool_id, body))
         told = await service.preview(deps().ledgers, caller.scope, wish)
+    return licensing.told(told, "")
+
+
+@router.post(
+    "/pools/{pool_id}:previewTransfer",
+    operation_id="pools_preview_transfer",
+    summary="What would a transfer do?",
+)
+async def preview_transfer(
+    pool_id: str, body: Annotated[TransferIn, Body()], caller: Reseller
+) -> PreviewOut:
+    """Passing on or taking back, by the books of both sides; nothing is changed."""
+    with licensing.placed():
+        told = await foretelling.transfer(
+            deps(),
+            caller.scope,
+            "out" if body.verb == "passOn" else "back",
+            pool_id=pool_id,
+            reseller_id=body.reseller_id,
+            quantity=body.quantity,
+        )
     return licensing.told(told, "")
 
 

@@ -12,6 +12,7 @@ from shared.protection import repository as protection
 from shared.protection.service import create_policy
 from tests.api.conftest import check_problem
 from tests.api.licensing import SLOT, Shop, code_of, refused
+from tests.api.test_reseller_rows import Chain
 
 TENANT = "55555555-2222-3333-4444-555555555555"
 ORDER = {
@@ -82,6 +83,34 @@ async def test_orders_can_be_told_in_advance(shop: Shop) -> None:
     assert less["refusal"]["firstAllowedOn"] == "2027-01-01"
     assert await shop.state() == before
     assert (await shop.pool(pool))["total"] == 100
+
+
+async def test_transfers_can_be_told_in_advance(shop: Shop) -> None:
+    chain = await Chain(shop).open()
+    below, reseller = await chain.joined()
+
+    async def foretold(verb: str, quantity: int) -> dict[str, Any]:
+        before = (await shop.state(), await below.state())
+        body = {"verb": verb, "resellerId": reseller, "quantity": quantity}
+        answer = await shop.post(f"/pools/{chain.pool}:previewTransfer", body)
+        assert answer.status_code == 200, answer.text
+        assert (await shop.state(), await below.state()) == before
+        found: dict[str, Any] = answer.json()
+        return found
+
+    assert (await foretold("passOn", 101))["refusal"]["code"] == "POOL_EXHAUSTED"
+    assert (await foretold("takeBack", 1))["refusal"]["rule"] == "RES-09"
+    assert (await foretold("passOn", 40))["isAllowed"]
+    await chain.pass_on(reseller, 40)
+    (pool,) = (await below.get("/pools"))["value"]
+    await below.assigned(30, poolId=pool["id"])
+    found = await foretold("takeBack", 11)
+    assert (found["refusal"]["code"], found["refusal"]["rule"]) == ("POOL_EXHAUSTED", "RES-09")
+    found = await foretold("takeBack", 10)
+    changes = {each["field"]: each["after"] for each in found["changes"]}
+    assert (found["isAllowed"], changes["passed_on"]) == (True, 30)
+    await chain.take_back(reseller, 10)
+    assert (await shop.pool(chain.pool))["passedOn"] == 30
 
 
 async def test_amb_03_the_operator_ends_it_early_and_says_why(shop: Shop) -> None:

@@ -15,6 +15,7 @@ from shared.microsoft365 import zones
 from shared.microsoft365.calendar_json import day_of, zone_of
 from shared.microsoft365.calendar_rows import wall
 from shared.microsoft365.event_attachments import decoded, loads
+from shared.microsoft365.ics_zones import vtimezone
 
 if TYPE_CHECKING:
     from icalendar import Calendar, Event
@@ -67,8 +68,6 @@ def event_to_ics(stored: bytes) -> bytes:
 
 
 def _add_zone(calendar: "Calendar", event: Json, where: str) -> None:
-    from icalendar import Timezone
-
     there = zones.zone(where)
     if event.get("isAllDay") or there is None or there.key == zones.UTC:
         return
@@ -78,7 +77,7 @@ def _add_zone(calendar: "Calendar", event: Json, where: str) -> None:
     if span.get("type") == "endDate":
         last = max(first, date.fromisoformat(span["endDate"])) + timedelta(days=366)
     begins = first.replace(month=1, day=1)
-    calendar.add_component(Timezone.from_tzinfo(there, first_date=begins, last_date=last))
+    calendar.add_component(vtimezone(there.key, begins, last))
 
 
 def _component(one: Json, series: Json, where: str) -> "Event":

@@ -108,7 +108,8 @@ async def test_expired_tokens_remove_nothing_and_read_nothing_again(ground: Grou
     session = await ground.back_up()
     assert session.state is SessionState.SUCCESS, session
     again = (await ground.runs(session))["mailbox", user["id"]]
-    assert again.root == run.root and again.counts.protected == again.counts.gone == 0
+    assert again.root == run.root
+    assert again.counts.protected == again.counts.gone == 0
 
 
 async def test_a_calendar_that_cannot_be_listed_loses_nothing(ground: Ground) -> None:
@@ -119,7 +120,8 @@ async def test_a_calendar_that_cannot_be_listed_loses_nothing(ground: Ground) ->
     await ground.cloud.fault("serverError", "/contactFolders", times=-1)
     session = await ground.back_up()
     again = (await ground.runs(session))["mailbox", user["id"]]
-    assert session.state is SessionState.WARNING and again.items == run.items
+    assert session.state is SessionState.WARNING
+    assert again.items == run.items
     await ground.cloud.admin("DELETE", "/faults")
     healed = await ground.back_up()
     assert healed.state is SessionState.SUCCESS
@@ -136,12 +138,14 @@ async def test_browse_and_search_events_and_contacts(ground: Ground) -> None:
     inside, _ = await browsing.list_items(
         opened, ItemFilter(kind="event"), folder=opened.key(default), after="", limit=50
     )
-    assert inside and all(row.parent == default.source_id for row in inside)
+    assert inside
+    assert all(row.parent == default.source_id for row in inside)
     wanted = ItemFilter(search="contact3@PARTNER.example")
     found, _ = await finding.search(
         ground.deps, ground.scope, ground.customer.customer_id, wanted, {}, 50
     )
-    assert found and {row.kind for _, row in found} == {"contact"}
+    assert found
+    assert {row.kind for _, row in found} == {"contact"}
 
 
 def times(truth: dict[str, Any], calendars: set[str]) -> list[str]:
@@ -185,7 +189,8 @@ async def test_whole_mailbox_comes_back_beside_the_original_and_mails_nobody(
     assert people(after, new_folders) == people(truth, old_folders)
     files = [h for e in truth["events"] for h in e["attachments"]]
     back = [h for e in after["events"] if e["calendar"] in new for h in e["attachments"]]
-    assert files and sorted(back) == sorted(files)
+    assert files
+    assert sorted(back) == sorted(files)
     assert not [e for e in after["events"] if e["calendar"] in new and e["attendees"]]
 
 

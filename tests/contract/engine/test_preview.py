@@ -6,6 +6,7 @@ import pytest
 
 from shared.kit.errors import HoldfastError
 from shared.protection.model import ObjectRun
+from shared.restore import rules
 from shared.restore.choosing import Wanted
 from shared.restore.preview import preview
 from tests.contract.engine.conftest import Ground
@@ -28,7 +29,7 @@ async def test_count_size_and_cost_are_those_of_the_restore(ground: Ground, work
     seen = await preview(ground.deps, ground.scope, Wanted(run.object_id, run.snapshot or 0))
     assert (await ground.cloud.stats())["requests"] == {}
     rows = (await ground.held(run)).values()
-    items = [row for row in rows if row.kind != "folder"]
+    items = [row for row in rows if row.kind not in rules.FOLDER_KINDS]
     assert (seen.load.items, seen.load.bytes) == (len(items), sum(row.size for row in items))
     restore = await ground.restore(run)
     assert restore.entries == {"Created": seen.load.items + seen.load.folders}

@@ -1,14 +1,18 @@
 """One test per row, LIC 21 to 40, named by its id: on the level of rules and service."""
 
-from datetime import date
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime
 
 import pytest
 
+from shared.billing.model import Line, Price, PriceBook
+from shared.billing.rules.rating import RatingInput, rate
 from shared.catalogue.model import Channel, PaymentModel
 from shared.licensing import reading, wishes
-from shared.licensing.model import LicenceType, PaymentOption
+from shared.licensing.ledger import Event
+from shared.licensing.model import LicenceType, PaymentOption, Pool
 from shared.licensing.refusals import PaymentOptionNotAllowed
-from shared.licensing.rules import billing, dates, overriding
+from shared.licensing.rules import dates, overriding
 from shared.licensing.rules.offers import Terms
 from tests.unit.licensing.world import World, refused
 
@@ -153,12 +157,20 @@ async def test_lic_30_direct_prepaid_ends_with_the_contract(world: World, day: d
     assert dates.expires_on(await world.sub(), await world.pool()) == DEC31
 
 
+def billed(events: Sequence[Event], pools: Iterable[Pool], month: date) -> tuple[Line, ...]:
+    """The lines of a month of the pay-as-you-go pools."""
+    payg = {pool.pool_id: pool.item for pool in pools if pool.payment_model is PaymentModel.PAYG}
+    book = PriceBook(book_id="b", currency="EUR", prices=dict.fromkeys(payg.values(), Price()))
+    known_at = datetime(2027, 1, 1, tzinfo=UTC)
+    return rate(RatingInput("p1", month, known_at, book, events, payg, by_pool=True)).lines
+
+
 async def test_lic_31_payg_is_billed_by_what_is_assigned(world: World) -> None:
     await world.buy(quantity=None, model=PaymentModel.PAYG)
     await world.assign(40)
     events = await world.ledgers.ledger(world.scope)
-    [line] = billing.payg_lines(events, (await world.book()).pools.values(), JAN1)
-    assert (line.quantity, line.customer_id, line.events) == (40, "c1", (2,))
+    [line] = billed(events, (await world.book()).pools.values(), JAN1)
+    assert (line.billed, line.customer_id, line.runs[0].events) == (40, "c1", (2,))
     assert (await reading.pools(world.ledgers, world.scope))[0]["available"] is None
 
 
@@ -170,11 +182,11 @@ async def test_lic_32_payg_is_billed_for_its_minimum_term(world: World) -> None:
     await world.do(wishes.expire(world.place()))
     events = await world.ledgers.ledger(world.scope)
     pools = (await world.book()).pools.values()
-    billed = [
-        [line.quantity for line in billing.payg_lines(events, pools, date(2026, month, 5))]
+    months = [
+        [line.billed for line in billed(events, pools, date(2026, month, 5))]
         for month in (1, 2, 3)
     ]
-    assert billed == [[7], [7], []]
+    assert months == [[7], [7], []]
 
 
 async def test_lic_33_payg_is_direct_and_monthly_only(world: World) -> None:

@@ -2,13 +2,16 @@
 
 from datetime import timedelta
 
+import httpx
 import pytest
 
+from shared.access.contexts import Flags
 from shared.customers import repository as customers
 from shared.customers.model import CustomerState, Service
 from shared.protection import changes, repository
 from tests.api.conftest import check_problem
 from tests.api.plant import Plant, certificates, cloud, credential, plant, size
+from tests.api.world import World
 
 __all__ = ["certificates", "cloud", "credential", "plant", "size"]
 
@@ -264,3 +267,20 @@ async def test_bkp_32_the_policies_of_one_customer_and_no_others(plant: Plant) -
     listed = (await plant.get(plant.path("/policies")))["value"]
     assert [one["id"] for one in listed] == [plant.policy_id]
     assert {one["customerId"] for one in listed} == {plant.customer.customer_id}
+
+
+async def test_bkp_27_flags_off_bind_the_customer_and_not_its_provider(
+    two: World, anonymous: httpx.AsyncClient
+) -> None:
+    path = f"/api/v1/customers/{two.mine['customer_id']}/policies"
+    mine = await customers.get(two.deps.tables, two.a.scope, two.mine["customer_id"])
+    off = mine.model_copy(update={"flags": Flags()})
+    await customers.save(two.deps.tables, two.a.scope, off)
+    cleo, ann = two.caller("customerAdmin"), two.caller("administrator")
+    one = f"/api/v1/policies/{two.mine['policy_id']}"
+    writes = (("POST", path, {"name": "P"}), ("POST", f"{one}:disable", None))
+    for method, address, body in writes:
+        refused = await anonymous.request(method, address, json=body, headers=cleo)
+        assert refused.status_code == 403, refused.text
+        done = await anonymous.request(method, address, json=body, headers=ann)
+        assert done.status_code < 300, done.text

@@ -53,9 +53,16 @@ class Estimate:
 def estimate(
     workload: str, load: Load, quotas: Quotas, *, seats: int = 0, replace: bool = False
 ) -> Estimate:
-    """The floor for one object: mailboxes have requests and bytes, SharePoint has units."""
+    """The floor for one object.
+
+    Mailboxes have requests and bytes, SharePoint has units, a team has requests a second.
+    """
     if workload == "mailbox":
         return _mailbox(load, quotas, replace=replace)
+    if workload == "team":
+        # Each message is posted once; what is there is listed fifty threads at a time.
+        requests = load.items + load.items // 50 + load.folders * 4
+        return Estimate(requests, 0, math.ceil(requests / quotas.teams.per_team), "requests")
     return _drive(load, quotas, seats)
 
 

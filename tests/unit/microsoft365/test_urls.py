@@ -10,7 +10,7 @@ from shared.microsoft365.templates import TEMPLATES
 from shared.microsoft365.urls import templates_of_sdk, url
 
 PACKAGE = Path(shared.microsoft365.__file__).parent
-CONTROL_PLANE = {"sdk.py", "directory.py", "provisioning.py", "urls.py"}
+CONTROL_PLANE = {"sdk.py", "directory.py", "provisioning.py", "urls.py", "groups.py"}
 
 
 @pytest.mark.filterwarnings("ignore:This class is deprecated")

@@ -49,6 +49,11 @@ class Registrations:
         return self._id("onboarding")
 
     @property
+    def marketplace(self) -> str:
+        """The single-tenant app of the publisher at Microsoft's marketplace."""
+        return self._id("marketplace")
+
+    @property
     def partner(self) -> str:
         """The partner's own daemon: a caller of the Partner API."""
         return self._id("partner daemon")

@@ -17,9 +17,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from local import signin
+from local import marketplaces, signin
 from local.azurite import Azurite
-from local.certs import Certificates, make_certificates, make_client_credential
+from local.certs import (
+    Certificates,
+    ClientCredential,
+    make_certificates,
+    make_client_credential,
+)
 from local.children import Child, ChildFailed, json_line
 from local.registrations import Registrations
 from local.rundir import PROJECT
@@ -49,6 +54,8 @@ class Urls:
     blobs: str
     queues: str
     tables: str
+    marketplace: str = ""
+    """The simulated marketplace on plain http, where one was wanted."""
 
 
 class Stack:
@@ -58,8 +65,8 @@ class Stack:
     `logs` (a folder), `azurite`. `world` are the simulator's own options (`python -m
     local.microsoft365 --help`); `settings` are laid over the app's settings; `api_port` is wanted,
     not demanded: another one is taken when it is in use. `workers` processes run orchestrators and
-    activities. A part that dies while starting raises
-    ChildFailed with its last lines, and whatever had started is ended.
+    activities. With `marketplace` a simulated one is started beside. A part that dies while
+    starting raises ChildFailed with its last lines, and whatever had started is ended.
     """
 
     urls: Urls
@@ -77,6 +84,7 @@ class Stack:
         app_root: Path = PROJECT,
         storage_in_memory: bool = False,
         workers: int = 1,
+        marketplace: bool = False,
     ) -> None:
         self.directory = directory.resolve()
         self.logs = self.directory / "logs"
@@ -88,6 +96,8 @@ class Stack:
         self._app_root = app_root
         self._storage_in_memory = storage_in_memory
         self._workers = workers
+        self._with_marketplace = marketplace
+        self._marketplace: dict[str, str] = {}
         self._parts: list[Child] = []
         self._ending = ExitStack()
 
@@ -133,9 +143,9 @@ class Stack:
     def _start(self) -> None:
         self.logs.mkdir(parents=True, exist_ok=True)
         self.certificates = make_certificates(self.directory / "certificates")
-        self.registrations.write(
-            self.directory / "registrations.json", make_client_credential(self._credential)
-        )
+        credential = make_client_credential(self._credential)
+        self.registrations.write(self.directory / "registrations.json", credential)
+        marketplace = self._start_marketplace(credential) if self._with_marketplace else None
         simulator = self._start_simulator()  # builds its world while Azurite starts
         self.azurite = Azurite(
             log=self.logs / "azurite.log",
@@ -143,6 +153,8 @@ class Stack:
         )
         self._hold(self.azurite.child)
         ready = simulator.wait_until(json_line, READY_SECONDS)
+        if marketplace is not None:
+            self._marketplace = marketplace.wait_until(json_line, READY_SECONDS)
         self.environment = self._app_environment(str(ready["https"]))
         seed = self._start_seed()  # while the host imports the app
         api = self._start_host()
@@ -154,7 +166,10 @@ class Stack:
             blobs=self.azurite.blobs,
             queues=self.azurite.queues,
             tables=self.azurite.tables,
+            marketplace=self._marketplace.get("http", ""),
         )
+        if marketplace is not None:
+            marketplaces.deliver_to(self.urls.marketplace, api)
 
     def _hold(self, part: Child) -> None:
         self._parts.append(part)
@@ -177,6 +192,17 @@ class Stack:
         )
         self._hold(simulator)
         return simulator
+
+    def _start_marketplace(self, credential: ClientCredential) -> Child:
+        marketplace = Child(
+            "The simulated marketplace",
+            marketplaces.command(self.registrations, credential, self.certificates, self.directory),
+            log=self.logs / "marketplace.log",
+            environment=_clean_environment(),
+            directory=PROJECT,
+        )
+        self._hold(marketplace)
+        return marketplace
 
     def _start_seed(self) -> Child:
         mine = self.registrations
@@ -207,6 +233,7 @@ class Stack:
             "HOLDFAST_KEY_STORE": f"file:{self.directory / 'keys'}",
             # Demo, bench and tests poll several times a second, all as one client.
             "HOLDFAST_RATE_QUOTA": "60000",
+            **marketplaces.settings(self.registrations, self._marketplace),
             **self._settings,
         }
 

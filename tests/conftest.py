@@ -18,7 +18,7 @@ QUICK = {"HOLDFAST_CONSENT_POLL_SECONDS": "0.3"}
 @pytest.fixture(scope="session")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """Azurite, the simulated Microsoft 365 and the local host with the app."""
-    stack = Stack(tmp_path_factory.mktemp("stack"), world=WORLD, settings=QUICK)
+    stack = Stack(tmp_path_factory.mktemp("stack"), world=WORLD, settings=QUICK, marketplace=True)
     stack.registrations = TwoPartners()
     with stack:
         running = Scene.on(stack)

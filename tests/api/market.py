@@ -68,17 +68,13 @@ class Processes:
         self.is_down = False
 
     async def schedule_new_orchestration(
-        self,
-        name: str,
-        *,
-        input: dict[str, str],
-        instance_id: str,
+        self, name: str, *, instance_id: str, **given: dict[str, str]
     ) -> str:
         """Start it unless it is there."""
         assert name == "apply_channel_event"
         if instance_id not in self.running and not self.is_down:
             self.started.append(instance_id)
-            self.running[instance_id] = asyncio.create_task(self._run(**input))
+            self.running[instance_id] = asyncio.create_task(self._run(**given["input"]))
         return instance_id
 
     async def _run(self, source: str, event_id: str) -> None:
@@ -340,7 +336,7 @@ async def opened(deps: Deps, bearer: Callable[..., dict[str, str]]) -> AsyncIter
     token = binding._client.set(processes)  # type: ignore[arg-type]
     web = uvicorn.Server(uvicorn.Config(api, port=0, log_level="warning", lifespan="off"))
     serving = asyncio.create_task(web.serve())
-    while not web.started:
+    while not web.started:  # noqa: ASYNC110  uvicorn has no event for it
         await asyncio.sleep(0.01)
     url = f"http://127.0.0.1:{web.servers[0].sockets[0].getsockname()[1]}"
     market = Market(deps, server, processes, url, bearer)

@@ -1,10 +1,13 @@
-"""Takes items out of a copy: eml, files in their folders, JSON; proofs and receipt beside them."""
+"""Takes items out of a copy: eml, ics, vcf, files in their folders, JSON; proofs beside them."""
 
 import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+from holdfast_vault.calendars import event_to_ics
+from holdfast_vault.cards import contact_to_vcf
 from holdfast_vault.findings import Broken, CannotCheck, Finding
 from holdfast_vault.paths import Names
 from holdfast_vault.proving import Prover
@@ -13,6 +16,11 @@ from shared.vault.format import rows
 
 EXTENSIONS = {"mime": ".eml", "json": ".json", "fts": ".fts"}
 CONTAINER_KINDS = {"folder", "list", "channel", "calendar", "contactfolder"}
+# What a calendar or address book reads, beside the JSON that the proof speaks of.
+TELLERS: dict[str, tuple[str, Callable[[dict[str, Any]], bytes]]] = {
+    "event": (".ics", event_to_ics),
+    "contact": (".vcf", contact_to_vcf),
+}
 
 
 class Folders:
@@ -63,6 +71,7 @@ def extract(
                 try:
                     size += _write(snap, entry, root, path, item.get("t"))
                     files += 1
+                    _tell(snap, entry, item, root, taken, folders)
                 except Broken as broken:
                     findings.append(broken.finding)
                     say(f"broken: {'/'.join(path)}")
@@ -76,6 +85,25 @@ def extract(
     with _create(root / "receipt.json") as receipt:
         receipt.write(json.dumps(snap.receipt(), indent=1).encode() + b"\n")
     return files, size, findings
+
+
+def _tell(
+    snap: Snapshot, entry: Entry, item: dict[str, Any], root: Path, taken: Names, folders: Folders
+) -> None:
+    """Write an event or contact once more in its own format; what cannot be told stays JSON."""
+    teller = TELLERS.get(str(item.get("k")))
+    if teller is None or item.get("c") != "json":
+        return
+    extension, tell = teller
+    try:
+        data = tell(json.loads(b"".join(snap.content(entry))))
+    except (ValueError, AttributeError, TypeError):
+        return
+    name = str(item.get("n") or "") or "untitled"
+    steps = ["items", *folders.of(entry.core.p)]
+    target = root.joinpath(*taken.take(steps, name, extension, entry.key.hex()[:12]))
+    with _create(target) as file:
+        file.write(data)
 
 
 def _wanted(snap: Snapshot, only: set[str] | None) -> Iterator[Entry]:

@@ -14,7 +14,7 @@ def differences(customer: Customer) -> list[str]:
         truth = customer.truth(user)
         for workload, kind in (("mailbox", "mails"), ("drive", "files")):
             items = customer.items(customer.object(workload, user))
-            held = sorted(hex_of(i["contentHash"]) for i in items if i["kind"] != "folder")
+            held = sorted(hex_of(i["contentHash"]) for i in items if i["kind"] == kind[:-1])
             if held != sorted(one["sha256"] for one in truth[kind]):
                 wrong.append(f"{user['upn']} {workload}")
     return wrong

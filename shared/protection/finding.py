@@ -149,11 +149,9 @@ async def compare(
 async def _joined(
     before: Opened, after: Opened, start: str
 ) -> AsyncIterator[tuple[str, Row | None, Row | None]]:
-    """Both points side by side: each is read once, in the order of the keys."""
-    left, right = (
-        before.snapshot.rows(bytes.fromhex(start)),
-        after.snapshot.rows(bytes.fromhex(start)),
-    )
+    """Both points side by side, in the order of the keys; buckets with one root are not read."""
+    wanted, above = await before.snapshot.differing(after.snapshot), bytes.fromhex(start)
+    left, right = before.snapshot.rows(above, wanted), after.snapshot.rows(above, wanted)
     old, new = await anext(left, None), await anext(right, None)
     while old is not None or new is not None:
         keys = [opened.key(row) for opened, row in ((before, old), (after, new)) if row is not None]

@@ -56,12 +56,30 @@ class Snapshot:
                 return await self._base_row(bucket, item, location)
         return None
 
-    async def rows(self, after: bytes = b"") -> AsyncIterator[Row]:
-        """Every item, in item key order; from the first key above `after`."""
+    async def differing(self, other: "Snapshot") -> frozenset[int] | None:
+        """Buckets whose rows differ between two points of one object; None = look at all of them.
+
+        Told from the bucket roots alone: what did not change is not read.
+        """
+        mine, theirs = await self.roots(), await other.roots()
+        if len(mine) != len(theirs) or self.head.oid != other.head.oid:
+            return None
+        pairs = enumerate(zip(mine, theirs, strict=True))
+        return frozenset(bucket for bucket, (one, two) in pairs if one != two)
+
+    async def roots(self) -> list[bytes]:
+        """The root of every bucket."""
+        return await (await self._ready()).roots()
+
+    async def rows(
+        self, after: bytes = b"", buckets: frozenset[int] | None = None
+    ) -> AsyncIterator[Row]:
+        """Every item, in item key order; those above the key `after`, of these buckets."""
         index = await self._ready()
         first = index.bucket(after) if after else 0
         for start in range(first, index.buckets, READ_AHEAD):
-            group = range(start, min(start + READ_AHEAD, index.buckets))
+            whole = range(start, min(start + READ_AHEAD, index.buckets))
+            group = [bucket for bucket in whole if buckets is None or bucket in buckets]
             await index.warm(group)
             for bucket in group:
                 held = await self._held(bucket)

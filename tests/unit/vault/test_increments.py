@@ -108,3 +108,31 @@ async def test_first_run_of_nothing_and_of_an_emptied_object() -> None:
     head = await backup(vault, MAILBOX, "r4", putting({"a": b"2"}))
     assert await contents(vault, MAILBOX) == {"a": b"2"}
     assert await contents(vault, MAILBOX, 2) == {"a": b"1"}
+
+
+async def test_two_points_are_compared_without_reading_what_did_not_change() -> None:
+    world = World()
+    vault = await world.create()
+    await backup(vault, MAILBOX, "r1", putting({f"m{n}": b"x" * n for n in range(5000)}))
+    await backup(vault, MAILBOX, "r2", putting({"m7": b"new"}, "2"))
+
+    async def read(n: int, other: int | None) -> tuple[set[str], int]:
+        trap = Trap()
+        reader = World(Counter(world.store, trap), world.control, world.repo)
+        opened = await reader.open()
+        snap = await opened.open_snapshot(MAILBOX, n)
+        wanted = None
+        if other is not None:
+            wanted = await snap.differing(await opened.open_snapshot(MAILBOX, other))
+            assert wanted is not None
+            assert len(wanted) == 1
+        rows = {row.source_id async for row in snap.rows(buckets=wanted)}
+        return rows, trap.bytes("get")
+
+    some, few = await read(2, 1)
+    every, many = await read(2, None)
+    assert "m7" in some
+    assert len(some) < len(every) / 5  # one bucket of eight
+    assert few < many
+    snap = await vault.open_snapshot(MAILBOX, 2)
+    assert await snap.differing(snap) == frozenset()

@@ -171,16 +171,13 @@ def _add_alarm(found: "Event", one: Json) -> None:
 
 
 def _add_attachments(found: "Event", one: Json) -> None:
-    import base64
-
     from icalendar import vBinary, vText
 
     for attachment in one.get("attachments") or []:
         data = decoded(attachment)
         if data is None:
             continue
-        inside = vBinary(base64.b64encode(data).decode("ascii"))
-        inside.obj = data
+        inside = vBinary(data)
         inside.params["FMTTYPE"] = vText(
             _parameter(attachment.get("contentType") or "application/octet-stream")
         )

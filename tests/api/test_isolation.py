@@ -37,7 +37,6 @@ OTHERS = ("role_id", "user_id", "client_id", "reseller_id")
 # Query parameters that a route cannot do without.
 QUERIES = {
     "activity_get": {"month": "2026-01"},
-    "activity_get": {"month": "2026-01"},
     "sessions_export": {"month": "2026-01"},
     "snapshots_compare": {"since": "2"},
     "restores_statistics": {"month": "2026-01"},

@@ -27,8 +27,8 @@ from functions.api.ledger import router as ledger
 from functions.api.licence_adjustments import router as licence_adjustments
 from functions.api.licence_interventions import router as licence_interventions
 from functions.api.licence_reports import router as licence_reports
-from functions.api.notices import router as notices
 from functions.api.mail_previews import router as mail_previews
+from functions.api.notices import router as notices
 from functions.api.objects import router as objects
 from functions.api.onboarding import router as onboarding
 from functions.api.operations import router as operations
@@ -38,8 +38,8 @@ from functions.api.permissions import router as permissions
 from functions.api.policies import router as policies
 from functions.api.pool_previews import router as pool_previews
 from functions.api.pools import router as pools
-from functions.api.resellers import router as resellers
 from functions.api.repositories import router as repositories
+from functions.api.resellers import router as resellers
 from functions.api.restores import router as restores
 from functions.api.roles import router as roles
 from functions.api.session_logs import router as session_logs

@@ -1,6 +1,7 @@
 """`make bench`: run every case, print one table, write bench-report.json.
 
 python -m bench [case ...]      cases: imports startup requests memory access taskhub licensing
+                                webhooks
 """
 
 import argparse
@@ -11,7 +12,7 @@ from pathlib import Path
 from bench.figure import Figure, show
 from local.signals import orderly_end
 
-CASES = ("imports", "startup", "requests", "memory", "access", "taskhub", "licensing")
+CASES = ("imports", "startup", "requests", "memory", "access", "taskhub", "licensing", "webhooks")
 
 
 def main() -> int:

@@ -1,0 +1,240 @@
+"""Scenario 10 (metering) and CloudBlue Connect: requests, call-backs, usage files."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from shared.bootstrap import Deps
+from shared.marketplace import metering, usage_files
+from shared.marketplace.model import CLOUDBLUE, MICROSOFT, UsageRecord, UsageStatus
+from shared.marketplace.usage_files import UsageFileUnclear
+from tests.api.market import HOOK_SECRET, Market, opened
+from tests.api.test_orders_microsoft import rule, walk
+
+PRODUCT, MPN = "PRD-1", "CBM-SEAT"
+
+
+@pytest.fixture
+async def market(deps: Deps, bearer: Callable[..., dict[str, str]]) -> AsyncIterator[Market]:
+    async with opened(deps, bearer) as found:
+        rows = deps.tables["Marketplace"].query("usage~microsoft")
+        for row in [row async for row in rows]:  # of tests before: the storage is shared
+            await deps.tables["Marketplace"].delete(row.partition, row.key)
+        yield found
+
+
+def record(market: Market, external: str, *, hours: float = 0, **changed: Any) -> UsageRecord:
+    """Usage of a subscription some hours ago."""
+    good = {
+        "source": MICROSOFT, "external_id": external, "plan_id": "cbm-yearly",
+        "dimension": "restores", "quantity": Decimal("1.5"),
+        "hour": market.deps.clock.now() - timedelta(hours=hours),
+    }  # fmt: skip
+    return UsageRecord.model_validate(good | changed)
+
+
+def metered(market: Market, external: str) -> list[float]:
+    """What the marketplace has accepted, by hour."""
+    taken = market.sim.metering.accepted
+    found = [(hour, event) for (its, _, hour), event in taken.items() if its == external]
+    return [event["quantity"] for _, event in sorted(found, key=lambda each: each[0])]
+
+
+async def test_scenario_10_hours_that_are_over_are_sent_in_batches_of_25(market: Market) -> None:
+    external = await market.bought(30)
+    for number in range(26):
+        told = record(market, external, hours=1, dimension=f"d{number}")
+        assert await metering.queue(market.deps, told) is True
+    assert await metering.queue(market.deps, told) is False  # once per hour and dimension
+    assert await metering.queue(market.deps, record(market, external)) is True
+    assert await metering.submit(market.deps) == {"Accepted": 26}
+    assert market.sim.calls["POST batchUsageEvent"] == 2
+    assert len(metered(market, external)) == 26  # the hour that still runs waits
+    assert await metering.submit(market.deps) == {}
+    assert await metering.queue(market.deps, told) is False  # was reported: never again
+    market.pass_time(hours=1)
+    assert await metering.submit(market.deps) == {"Accepted": 1}
+    with pytest.raises(ValueError, match="above zero"):
+        await metering.queue(market.deps, record(market, external, quantity=Decimal(0)))
+
+
+async def test_scenario_10_more_than_25_are_refused_by_the_marketplace(market: Market) -> None:
+    external = await market.bought(30)
+    records = [record(market, external, hours=1, dimension=f"d{n}") for n in range(26)]
+    with pytest.raises(Exception, match="1 to 25"):
+        await market.deps.channels.microsoft().report_usage(records)
+
+
+async def test_scenario_10_a_duplicate_is_fine_when_it_is_the_same(market: Market) -> None:
+    external = await market.bought(30)
+    same, other = (record(market, external, hours=1, dimension=each) for each in ("same", "other"))
+    adapter = market.deps.channels.microsoft()
+    await adapter.report_usage([same, other.model_copy(update={"quantity": Decimal(7)})])
+    for each in (same, other):  # the run before died after sending
+        await metering.queue(market.deps, each)
+    assert await metering.submit(market.deps) == {"Accepted": 1, "Mismatch": 1}
+    kept = {one.record.dimension: one for one in await metering.results(market.deps, external)}
+    assert kept["same"].status is UsageStatus.ACCEPTED
+    assert "7" in kept["other"].said
+
+
+async def test_scenario_10_an_outage_of_hours_loses_no_unit(market: Market) -> None:
+    external = await market.bought(30)
+    for hours in (30, 28, 2, 1):
+        await metering.queue(market.deps, record(market, external, hours=hours))
+    market.sim.rules.append(rule("POST", "/batchUsageEvent$", 503))
+    with pytest.raises(Exception, match="503"):
+        await metering.submit(market.deps)  # everything still waits
+    assert metered(market, external) == []
+    assert await metering.submit(market.deps) == {"Accepted": 2}
+    assert metered(market, external) == [1.5, 4.5]  # too late by a day: added to the last hour
+    states = [one.status for one in await metering.results(market.deps, external)]
+    assert states.count(UsageStatus.EXPIRED) == 2
+
+
+async def test_scenario_10_errors_are_asked_again_and_refusals_are_not(market: Market) -> None:
+    external = await market.bought(30)
+    await metering.queue(market.deps, record(market, external, hours=1))
+    market.sim.metering.errors_left = 1
+    assert await metering.submit(market.deps) == {"Retry": 1}
+    assert await metering.submit(market.deps) == {"Accepted": 1}
+    market.sim.metering.dimensions = {"restores"}
+    await metering.queue(market.deps, record(market, external, hours=1, dimension="nonsense"))
+    await metering.queue(market.deps, record(market, "nobody", hours=1))
+    assert await metering.submit(market.deps) == {"Rejected": 2}
+    (kept,) = await metering.results(market.deps, "nobody")
+    assert kept.channel_status == "ResourceNotFound"
+    assert await metering.submit(market.deps) == {}
+
+
+async def test_scenario_10_suspended_waits_and_unsubscribed_is_still_told(
+    market: Market,
+) -> None:
+    external = await market.bought(30)
+    market.pass_time(hours=2)
+    await market.operate(external, "Suspend")
+    await metering.queue(market.deps, record(market, external, hours=1))
+    assert await metering.submit(market.deps) == {"Rejected": 1}
+    assert metered(market, external) == []
+    await market.operate(external, "Reinstate")
+    assert await metering.submit(market.deps) == {"Accepted": 1}
+    await metering.queue(market.deps, record(market, external, hours=1, dimension="late"))
+    await market.operate(external, "Unsubscribe")
+    assert await metering.submit(market.deps) == {"Accepted": 1}
+
+
+async def test_scenario_10_hours_are_utc_and_what_is_counted_otherwise_is_told(
+    market: Market,
+) -> None:
+    summer = datetime(2026, 10, 25, 2, 30, tzinfo=UTC)  # the night the clocks go back
+    assert metering.whole_hour(summer) == datetime(2026, 10, 25, 2, tzinfo=UTC)
+    external = await market.bought(30)
+    tenth = record(market, external, hours=1, quantity=Decimal("0.1") + Decimal("0.2"))
+    await metering.queue(market.deps, tenth)
+    await metering.submit(market.deps)
+    await market.deps.channels.microsoft().report_usage([tenth])
+    assert metered(market, external) == [0.3]
+    market.sim.metering.mismatched.add(external)
+    (said,) = await metering.find_mismatches(market.deps)
+    assert external in said
+
+
+async def hook(market: Market, request: dict[str, Any], secret: str = HOOK_SECRET) -> int:
+    """A call-back of Connect."""
+    token = market.sim.cloudblue.hook_token(secret)
+    answer = await market.api.post(
+        "/webhooks/cloudblue", json=request, headers={"Authorization": f"Bearer {token}"}
+    )
+    await market.processes.rest()
+    return answer.status_code
+
+
+async def ask(market: Market, kind: str, **given: Any) -> Any:
+    """A request that Connect tells of; how it ended."""
+    made = market.sim.cloudblue.ask(kind, given)
+    assert await hook(market, made.shown()) == 200
+    return made
+
+
+async def test_cloudblue_requests_move_the_pool(market: Market) -> None:
+    await market.offer(CLOUDBLUE, PRODUCT, MPN, "CBM-M365", "Monthly")
+    goods = {"productId": PRODUCT, "mpn": MPN, "tenantId": market.tenant, "quantity": 40}
+    bought = await ask(market, "purchase", **goods)
+    external = bought.asset.id
+    steps: list[tuple[str, dict[str, Any], str, int]] = [
+        ("change", {"quantity": 60}, "Active", 60),
+        ("suspend", {}, "Suspended", 60),
+        ("resume", {}, "Active", 60),
+        ("change", {"quantity": 50}, "ChangeScheduled", 60),
+    ]
+    assert (bought.status, (await market.pool())["total"]) == ("approved", 40)
+    for kind, given, state, total in steps:
+        made = await ask(market, kind, assetId=external, **given)
+        order = await market.order(external, CLOUDBLUE)
+        found = (made.status, order["state"], (await market.pool())["total"])
+        assert found == ("approved", state, total)
+    market.pass_time(days=27)
+    for _ in range(5):  # no renewal is told: the term rolls on by itself
+        market.pass_time(days=1)
+        await walk(market)
+    order = await market.order(external, CLOUDBLUE)
+    assert (order["state"], (await market.pool())["total"]) == ("Active", 50)
+    await ask(market, "cancel", assetId=external)
+    assert (await market.order(external, CLOUDBLUE))["state"] == "Cancelled"
+    await market.adds_up()
+
+
+async def test_cloudblue_fails_inquires_and_parks(market: Market) -> None:
+    await market.offer(CLOUDBLUE, PRODUCT, MPN, "CBM-M365", "AnnualUpfront")
+    goods = {"productId": PRODUCT, "mpn": MPN, "tenantId": market.tenant, "quantity": 40}
+    yearly = await ask(market, "purchase", **goods, params={"term_unit": "P1Y"})
+    less = await ask(market, "change", assetId=yearly.asset.id, quantity=20)
+    assert (less.status, (await market.pool())["total"]) == ("failed", 40)
+    assert "stays 40" in less.reason
+    unclear = await ask(market, "purchase", **{**goods, "tenantId": ""})
+    assert unclear.status == "inquiring"
+    unknown = await ask(market, "purchase", **{**goods, "mpn": "other"})
+    assert unknown.status == "pending"  # it waits until a person has registered the plan
+    (parked,) = await market.parked(unknown.asset.id)
+    assert parked["code"] == "PLAN_UNKNOWN"
+
+
+async def test_cloudblue_a_lost_or_forged_call_back_is_harmless(market: Market) -> None:
+    await market.offer(CLOUDBLUE, PRODUCT, MPN, "CBM-M365", "Monthly")
+    goods = {"productId": PRODUCT, "mpn": MPN, "tenantId": market.tenant, "quantity": 7}
+    made = market.sim.cloudblue.ask("purchase", goods)
+    assert await hook(market, made.shown(), "another-secret-of-somebody-else-12") == 401
+    assert await market.pools() == []
+    await walk(market)  # polling finds what no call-back has told
+    assert (made.status, (await market.pool())["total"]) == ("approved", 7)
+    assert (
+        await hook(market, {"id": "PR-x", "type": "cancel", "asset": {"id": made.asset.id}}) == 200
+    )
+    assert await hook(market, {"nonsense": 1}) == 200
+    assert (await market.order(made.asset.id, CLOUDBLUE))["state"] == "Active"
+
+
+async def test_cloudblue_a_month_is_one_workbook_once(market: Market) -> None:
+    hour = datetime(2026, 5, 31, 23, tzinfo=UTC)
+    month = f"2026-05-{market.partner_id[:6]}"
+    records = [
+        UsageRecord(source=CLOUDBLUE, external_id="=AS-1", plan_id=MPN, dimension=MPN,
+                    hour=hour, quantity=Decimal(25)),
+        UsageRecord(source=CLOUDBLUE, external_id="AS-2", plan_id=MPN, dimension=MPN,
+                    hour=hour, quantity=Decimal("0.5")),
+    ]  # fmt: skip
+    first = await usage_files.submit_month(market.deps, month, records)
+    again = await usage_files.submit_month(market.deps, month, records)
+    (sent,) = market.sim.cloudblue.files.values()
+    assert first == again == (UsageStatus.ACCEPTED, sent["id"])
+    assert sent["status"] == "pending"
+    told = [(row["asset_search_value"], row["quantity"]) for row in sent["rows"]]
+    assert told == [("=AS-1", 25), ("AS-2", 0.5)]  # text stays text
+    market.sim.rules.append(rule("POST", "/upload$", 500))
+    with pytest.raises(Exception, match="500"):
+        await usage_files.submit_month(market.deps, f"{month}-b", records)
+    with pytest.raises(UsageFileUnclear):
+        await usage_files.submit_month(market.deps, f"{month}-b", records)

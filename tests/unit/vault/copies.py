@@ -110,6 +110,8 @@ import sys
 allowed = ("shared", "shared.vault", "holdfast_vault", "cryptography", "zstandard")
 def foreign(name):
     top = name.split(".")[0]
+    if top.startswith("_sysconfigdata"):  # Python's own, named by platform: zoneinfo asks for it
+        return False
     if top == "shared":
         return not (name in allowed or name.startswith("shared.vault.format"))
     mine = (*allowed, "cffi_backend", "cffi", "openssl")

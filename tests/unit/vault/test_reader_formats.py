@@ -1,6 +1,7 @@
 """The reader tells events and contacts as the service does, without a library of the service."""
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,11 @@ from icalendar import Calendar
 from shared.microsoft365.ics import event_to_ics
 from shared.microsoft365.stored_json import encoded
 from shared.microsoft365.vcf import contact_to_vcf as service_vcf
+from shared.vault.run import Run
+from shared.vault.slices import Slice
 from tests.unit.microsoft365.test_ics import event, patterns
+from tests.unit.vault.copies import copied, customers_world, reader
+from tests.unit.vault.world import MAILBOX, backup
 
 # Wall-clock times: the zone is what the test is about.
 TIMES = st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1))  # noqa: DTZ001
@@ -79,3 +84,38 @@ def test_contact_holds_what_the_services_holds() -> None:
     mine = set(contact_to_vcf(contact).replace(b"\r\n ", b"").split(b"\r\n"))
     theirs = set(service_vcf(encoded(contact)).replace(b"\r\n ", b"").split(b"\r\n"))
     assert {line for line in theirs - mine if not line.startswith((b"PRODID", b"REV"))} == set()
+
+
+async def test_extract_writes_events_and_contacts_beside_their_json(tmp_path: Path) -> None:
+    """Run as a customer would: its own process, without the service."""
+    world, vault = await customers_world()
+    series = {"pattern": {"type": "daily", "interval": 1}, "range": {"type": "noEnd"}}
+    start = datetime(2026, 1, 5, 10)  # noqa: DTZ001
+    stored = {
+        "one": event(start),
+        "series": event(start, ZONES[1], recurrence=series),
+        "unknown": event(start, recurrence=series) | {"originalStartTimeZone": "tzone://x"},
+    }
+
+    async def put(run: Run, part: Slice) -> None:
+        row = {"v": "1", "c": "json"}
+        for name, each in stored.items():
+            await part.put({"i": name, "k": "event", "n": name, **row}, encoded(each))
+        contact = encoded({"displayName": "Ada", "id": "c"})
+        await part.put({"i": "c", "k": "contact", "n": "Ada", **row}, contact)
+
+    await backup(vault, MAILBOX, "r1", put)
+    copy, key = await copied(world, tmp_path)
+    out = tmp_path / "out"
+    done = reader(
+        "extract", copy, "--key", key, "--object", "ada@example.org", "--at", "latest", "--to", out
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done
+    found = {path.name: path.read_bytes() for path in (out / "items").iterdir()}
+    assert found.keys() == {
+        "one.json", "one.ics", "series.json", "series.ics", "unknown.json", "Ada.json", "Ada.vcf",
+    }  # fmt: skip
+    assert found["one.ics"] == told(stored["one"])
+    assert b"TZID=Europe/Berlin" in found["series.ics"]
+    assert b"FN:Ada" in found["Ada.vcf"]
+    assert len((out / "proofs.jsonl").read_bytes().splitlines()) == 4

@@ -196,11 +196,11 @@ class Market:
 
     async def order(self, external: str, source: str = MICROSOFT) -> dict[str, Any]:
         """The order as the operator reads it."""
-        return await self.get(f"/orders/{order_id_of(source, external)}")
+        return dict(await self.get(f"/orders/{order_id_of(source, external)}"))
 
     async def explained(self, external: str, source: str = MICROSOFT) -> dict[str, Any]:
         """With everything that led there."""
-        return await self.get(f"/orders/{order_id_of(source, external)}/explain")
+        return dict(await self.get(f"/orders/{order_id_of(source, external)}/explain"))
 
     async def get(self, path: str, headers: dict[str, str] | None = None) -> Any:
         """The body of a good answer, as the operator unless told otherwise."""
@@ -333,7 +333,7 @@ async def opened(deps: Deps, bearer: Callable[..., dict[str, str]]) -> AsyncIter
     adapter = Microsoft(sender, Caller(f"{server.http}/api", headers), deps.clock)
     deps.channels._made[MICROSOFT] = adapter
     processes = Processes(deps)
-    token = binding._client.set(processes)  # type: ignore[arg-type]
+    token = binding._client.set(processes)
     web = uvicorn.Server(uvicorn.Config(api, port=0, log_level="warning", lifespan="off"))
     serving = asyncio.create_task(web.serve())
     while not web.started:  # noqa: ASYNC110  uvicorn has no event for it

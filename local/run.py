@@ -17,7 +17,10 @@ from local.stack import Stack
 USUAL_PORT = 7071
 """Where the Functions tools listen too; another one is taken when it is in use."""
 LOOK_EVERY_SECONDS = 0.5
-USUAL_WORLD = ["--tenants", "2", "--users", "10", "--mails", "50", "--files", "30"]
+USUAL_WORLD = [
+    "--tenants", "2", "--users", "10", "--mails", "50", "--files", "30", "--sites", "3",
+    "--teams", "2",
+]  # fmt: skip
 
 
 def _arguments(given: list[str]) -> tuple[argparse.Namespace, list[str]]:

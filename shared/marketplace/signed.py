@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
-import jwt
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -167,6 +166,8 @@ def readable(public_key: str) -> bool:
 
 async def check(keys: Keys, hook: Hook, audience: str) -> SellerKey:
     """The key that signed the body; `CallerUnproven` (401), `CallerForeign` (403) when revoked."""
+    import jwt
+
     scheme, _, token = hook.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token or len(token) > MAX_TOKEN_CHARACTERS:
         raise CallerUnproven("Send 'Authorization: Bearer <token>'.")

@@ -2,11 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from shared.kit.config import Settings
 from shared.microsoft365.errors import ItemFailed
 from shared.microsoft365.sdk import graph_client
-from shared.microsoft365.tokens import TokenSource
+
+if TYPE_CHECKING:
+    from shared.microsoft365.tokens import TokenSource
 
 PAGE = 999
 """Most users Graph puts on one page."""
@@ -25,7 +28,7 @@ class Groups:
     def __init__(
         self,
         settings: Settings,
-        tokens: TokenSource,
+        tokens: "TokenSource",
         tenant_id: str,
         *,
         client_id: str | None = None,

@@ -10,8 +10,6 @@ from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import nh3
-
 from shared.kit.errors import Unprocessable
 from shared.microsoft365.mime import Attachment, Mail, parse_mail
 
@@ -108,6 +106,8 @@ def preview(mime: bytes) -> MailPreview:
 
 def sanitise(body: str, pictures: Mapping[str, Attachment]) -> tuple[str, int]:
     """(Harmless HTML, number of things from elsewhere left out)."""
+    import nh3
+
     inside = _Inside(pictures)
     clean = nh3.clean(
         body,
@@ -124,6 +124,8 @@ def sanitise(body: str, pictures: Mapping[str, Attachment]) -> tuple[str, int]:
 
 def plain(clean: str) -> str:
     """The text of harmless HTML, a line per line that is shown."""
+    import nh3
+
     broken = _BREAKS.sub(lambda found: found[0] + "\n", clean)
     text = html.unescape(nh3.clean(broken, tags=set(), attributes={}))
     return re.sub(r"\n\s*\n+", "\n\n", text).strip()

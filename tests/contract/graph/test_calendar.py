@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from shared.microsoft365.calendar import CALENDARS, Calendars
+from shared.microsoft365.calendar_restore import CalendarRestore
 from shared.microsoft365.event_attachments import decoded
 from tests.contract.graph.conftest import Cloud, Pass, content_of, run_pass
 
@@ -204,3 +205,19 @@ async def test_clock_changes_keep_the_wall_clock_time(cloud: Cloud) -> None:
     assert event["start"]["dateTime"].startswith("2026-03-23T08:00:00")
     assert event["originalStartTimeZone"] == where
     assert event["recurrence"]["range"]["recurrenceTimeZone"] == where
+
+
+async def test_the_simulator_counts_everybody_who_would_be_mailed(cloud: Cloud) -> None:
+    """Without this the restores' zero invitations would prove nothing."""
+    box = CalendarRestore(cloud.transport(restorer=True), cloud.user()["id"])
+    calendar = await box.ensure_folder(["Calendar"])
+    when = {"dateTime": "2026-06-01T10:00:00", "timeZone": "UTC"}
+    anna = {"emailAddress": {"address": "anna@x.example"}, "type": "required"}
+    body = {"subject": "x", "start": when, "end": when, "attendees": [anna]}
+    reply = await box.send("POST", box.link("calendar_events", calendar=calendar), body)
+    assert (await cloud.stats())["invitations"] == 1
+    link = box.link("event", event=orjson.loads(reply.body)["id"])
+    await box.send("PATCH", link, {"subject": "y"}, replay=True)
+    assert (await cloud.stats())["invitations"] == 2
+    await box.delete(link)
+    assert (await cloud.stats())["invitations"] == 3

@@ -25,14 +25,16 @@ PUBLIC = {
     "orders_schema",
 }  # fmt: skip
 CUSTOMER_PARAMETERS = {
-    "customer_id", "policy_id", "session_id", "object_id", "restore_id", "operation_id", "export_id",
-    "drill_id",
-    "repository_id", "verification_id", "erasure_id",
+    "customer_id", "policy_id", "session_id", "object_id", "restore_id", "operation_id",
+    "export_id", "drill_id", "repository_id", "verification_id", "erasure_id",
 }  # fmt: skip
 SEES_ALL = ("administrator", "daemon")
 LIMITED = ("groupUser", "limitedDaemon", "key", "customerAdmin", "customerUser", "inContext")
 
 OTHERS = ("role_id", "user_id", "client_id", "reseller_id")
+
+OF_THE_CALLER = {"month", "number"}
+"""Parts of a path that every partner has for itself: nobody else's can be named with them."""
 
 # Query parameters that a route cannot do without.
 QUERIES = {
@@ -40,6 +42,9 @@ QUERIES = {
     "sessions_export": {"month": "2026-01"},
     "snapshots_compare": {"since": "2"},
     "restores_statistics": {"month": "2026-01"},
+    "usage_accept": {"partnerId": "x" * 16},
+    "usage_reject": {"partnerId": "x" * 16},
+    "usage_set_agreement": {"partnerId": "x" * 16},
 }
 
 
@@ -86,6 +91,22 @@ def bodies(target: dict[str, str]) -> dict[str, Any]:
         "restores_preview": {"objectId": target["object_id"], "snapshot": 1},
         "exports_start": {"objectId": target["object_id"], "snapshot": 1},
         **licensing_bodies(target),
+        **usage_bodies(target),
+    }
+
+
+def usage_bodies(target: dict[str, str]) -> dict[str, Any]:
+    """The same for usage."""
+    seats = {"kind": "changeSeats", "pool": "p", "by": 1, "on": "2026-03-01"}
+    return {
+        "usage_edit": {"comment": "c"},
+        "usage_add_line": {"product": "P", "units": 1, "pointsPerUnit": "1"},
+        "usage_reject": {"reason": "wrong"},
+        "usage_simulate": {
+            "month": "2026-03",
+            "changes": [seats | {"customerId": target["customer_id"]}],
+        },
+        "usage_set_agreement": {"aggregator": "A", "validFrom": "2026-01-01"},
     }
 
 
@@ -204,7 +225,7 @@ async def _try(
 def _names_target(route: Any, target: dict[str, str]) -> bool:
     """Whether the route is told an id of the target, in its path or in its body."""
     _, path, name, takes_body = route
-    if set(re.findall(r"{(\w+)}", path)):
+    if set(re.findall(r"{(\w+)}", path)) - OF_THE_CALLER:
         return True
     told = str(bodies(target)[name]) if takes_body else ""
     return any(

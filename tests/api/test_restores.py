@@ -31,7 +31,7 @@ class Shelf:
         self.held: dict[str, bytes] = {}
         self._refused = refused
 
-    async def ensure_folder(self, path: Sequence[str], kind: str = "") -> str:  # noqa: ARG002
+    async def ensure_folder(self, path: Sequence[str], kind: str = "") -> str:
         return "/".join(path)
 
     async def restore(

@@ -42,7 +42,7 @@ class MemoryStorage(Storage):
     async def container(self, name: str, *, create: bool = False) -> Any:
         return self.containers.setdefault(name, MemoryBlobs())
 
-    def in_region(self, region: str) -> Any:  # noqa: ARG002
+    def in_region(self, region: str) -> Any:
         return self
 
 

@@ -73,7 +73,7 @@ async def test_what_a_start_refuses_a_preview_refuses(ground: Ground) -> None:
         ({"place": "original", "target_folder": "x"}, "INVALID_INPUT"),
         ({"confirmed_customer_id": ground.customer.customer_id}, "INVALID_INPUT"),
     ):
+        given = Wanted(run.object_id, run.snapshot or 0, **wanted)  # type: ignore[arg-type]
         with pytest.raises(HoldfastError) as refused:
-            given = Wanted(run.object_id, run.snapshot or 0, **wanted)  # type: ignore[arg-type]
             await preview(ground.deps, ground.scope, given)
         assert refused.value.code == code, wanted

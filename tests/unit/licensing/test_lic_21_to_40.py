@@ -183,8 +183,7 @@ async def test_lic_32_payg_is_billed_for_its_minimum_term(world: World) -> None:
     events = await world.ledgers.ledger(world.scope)
     pools = (await world.book()).pools.values()
     months = [
-        [line.billed for line in billed(events, pools, date(2026, month, 5))]
-        for month in (1, 2, 3)
+        [line.billed for line in billed(events, pools, date(2026, month, 5))] for month in (1, 2, 3)
     ]
     assert months == [[7], [7], []]
 

@@ -10,6 +10,7 @@ from functions.timers.expire_exports import blueprint as expire_exports
 from functions.timers.expire_licences import blueprint as expire_licences
 from functions.timers.finish_transfers import blueprint as finish_transfers
 from functions.timers.keep_audit import blueprint as keep_audit
+from functions.timers.keep_usage import blueprint as keep_usage
 from functions.timers.keep_vaults import blueprint as keep_every_vault
 from functions.timers.notice_licences import blueprint as notice_licences
 from functions.timers.reap_answers import blueprint as reap_answers
@@ -25,6 +26,7 @@ from orchestrations.keep import blueprint as keep
 from orchestrations.onboarding import blueprint as onboarding
 from orchestrations.orders import blueprint as orders
 from orchestrations.restore import blueprint as restore
+from orchestrations.usage import blueprint as usage
 
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
@@ -41,6 +43,7 @@ TIMERS = (
     finish_transfers,
     notice_licences,
     reconcile_orders,
+    keep_usage,
 )
 
 for blueprint in (
@@ -54,5 +57,6 @@ for blueprint in (
     batch_edit,
     orders,
     keep,
+    usage,
 ):
     app.register_functions(blueprint)

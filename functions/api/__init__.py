@@ -48,6 +48,7 @@ from functions.api.subscriptions import previews as subscription_previews
 from functions.api.subscriptions import router as subscriptions
 from functions.api.tenant_licences import router as tenant_licences
 from functions.api.usage import router as usage
+from functions.api.usage_books import router as usage_books
 from functions.api.users import router as users
 
 ROUTERS: list[APIRouter] = [
@@ -97,6 +98,7 @@ ROUTERS: list[APIRouter] = [
     orders,
     channels,
     usage,
+    usage_books,
     audit,
 ]
 """Every resource of the API, mounted under the prefix."""

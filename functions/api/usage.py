@@ -22,11 +22,15 @@ from functions.api.usage_models import (
     ReportOut,
     ReportSummaryOut,
 )
+from functions.binding import WITH_DURABLE, current_client
+from functions.starting import signal, start
+from orchestrations.usage import LOOK_AGAIN, instance_of, task_of
 from shared.access.model import Caller, Scope
 from shared.bootstrap import deps
 from shared.kit.errors import Forbidden
-from shared.usage import rules, service
+from shared.usage import closing, rules, service
 from shared.usage.model import MONTH_PATTERN, Report
+from shared.usage.refusals import MonthRunning
 
 router = APIRouter(tags=["usage"])
 Reader = Annotated[Caller, Depends(requires("usage.read"))]
@@ -47,8 +51,31 @@ class WholePartnerOnly(Forbidden):
 async def months(caller: Reader) -> PageOf[MonthOut]:
     """Closed ones, and what holds up the others: each customer that could not be read."""
     rows = await deps().usage()
-    found = await rows.months(_whole(caller))
-    return PageOf(value=[MonthOut.of(month, noted) for month, noted in found])
+    found = [
+        MonthOut.of(month, noted | {"unknown": await rows.unknown(noted)})
+        for month, noted in await rows.months(whole(caller))
+    ]
+    return PageOf(value=found)
+
+
+@router.post(
+    "/usage-months/{month}:close",
+    operation_id="usage_close",
+    summary="Close a month now",
+    openapi_extra=WITH_DURABLE,
+    status_code=202,
+)
+async def close(month: Month, caller: Submitter) -> None:
+    """Looks again at once instead of tomorrow, after what held it up was read or accepted (USG-01).
+
+    A month that is closed stays as it is.
+    """
+    scope = whole(caller)
+    if deps().clock.now() < closing.month_end(month):
+        raise MonthRunning(f"{month} is not over.")
+    client, instance = current_client(), instance_of(scope.partner_id, month)
+    await start(client, "close_usage_month", instance, task_of(scope.partner_id, month))
+    await signal(client, instance, LOOK_AGAIN, {})
 
 
 @router.post(
@@ -61,7 +88,7 @@ async def accept_unknown(month: Month, customer_id: str, caller: Submitter) -> N
     """The newest known values stand for the unknown days; who took them is kept with them."""
     rows = await deps().usage()
     by = caller.principal.subject
-    await service.accept_unknown(rows, _whole(caller), month, customer_id, by)
+    await service.accept_unknown(rows, whole(caller), month, customer_id, by)
 
 
 @router.get("/usage-reports", operation_id="usage_reports", summary="List the usage reports")
@@ -71,7 +98,7 @@ async def reports(
 ) -> PageOf[ReportSummaryOut]:
     """Oldest first; `needsAction=true` gives those not sent yet (USG-08)."""
     rows = await deps().usage()
-    found = [ReportSummaryOut.of(each) for each in await rows.reports(_whole(caller))]
+    found = [ReportSummaryOut.of(each) for each in await rows.reports(whole(caller))]
     wanted = [each for each in found if needs_action in (None, each.needs_action)]
     return PageOf(value=wanted)
 
@@ -79,7 +106,7 @@ async def reports(
 @router.get("/usage-reports/{month}", operation_id="usage_report", summary="Read a usage report")
 async def report(month: Month, response: Response, caller: Reader) -> ReportOut:
     """Header, lines, SaaS usage and totals, with the ETag that changes need."""
-    return _shown(response, *await service.read(await deps().usage(), _whole(caller), month))
+    return _shown(response, *await service.read(await deps().usage(), whole(caller), month))
 
 
 @router.patch("/usage-reports/{month}", operation_id="usage_edit", summary="Edit a usage report")
@@ -91,7 +118,7 @@ async def edit(
     rows = await deps().usage()
     changed = await service.change(
         rows,
-        _whole(caller),
+        whole(caller),
         month,
         if_match,
         lambda each: rules.edited(
@@ -114,7 +141,7 @@ async def add_line(
     line = service.manual_line(body.product, body.units, body.points_per_unit)
     rows = await deps().usage()
     changed = await service.change(
-        rows, _whole(caller), month, if_match, lambda each: rules.with_line(each, line)
+        rows, whole(caller), month, if_match, lambda each: rules.with_line(each, line)
     )
     return _shown(response, *changed)
 
@@ -130,7 +157,7 @@ async def remove_line(
     """Lines that were collected stay."""
     rows = await deps().usage()
     changed = await service.change(
-        rows, _whole(caller), month, if_match, lambda each: rules.without_line(each, line_id)
+        rows, whole(caller), month, if_match, lambda each: rules.without_line(each, line_id)
     )
     return _shown(response, *changed)
 
@@ -145,7 +172,7 @@ async def submit(
     by = caller.principal.name or caller.principal.subject
     rows = await deps().usage()
     changed = await service.change(
-        rows, _whole(caller), month, if_match, lambda each: rules.saved(each, by)
+        rows, whole(caller), month, if_match, lambda each: rules.saved(each, by)
     )
     return _shown(response, *changed)
 
@@ -157,7 +184,7 @@ async def back(
     """From Saved only: what was sent stays sent (USG-09)."""
     rows = await deps().usage()
     return _shown(
-        response, *await service.change(rows, _whole(caller), month, if_match, rules.reopened)
+        response, *await service.change(rows, whole(caller), month, if_match, rules.reopened)
     )
 
 
@@ -171,7 +198,7 @@ async def confirm(
     rows = await deps().usage()
     by = caller.principal.subject
     return _shown(
-        response, *await service.confirm(deps(), rows, _whole(caller), month, if_match, by)
+        response, *await service.confirm(deps(), rows, whole(caller), month, if_match, by)
     )
 
 
@@ -203,7 +230,7 @@ async def reject(
 async def explain(month: Month, line_id: LineId, caller: Reader) -> ExplanationOut:
     """The events, the objects counted and why each counts, the rules and the arithmetic."""
     rows = await deps().usage()
-    return ExplanationOut.of(await service.explain(deps(), rows, _whole(caller), month, line_id))
+    return ExplanationOut.of(await service.explain(deps(), rows, whole(caller), month, line_id))
 
 
 @router.get(
@@ -212,8 +239,8 @@ async def explain(month: Month, line_id: LineId, caller: Reader) -> ExplanationO
 async def adjustments(caller: Reader, month: MaybeMonth = None) -> PageOf[AdjustmentOut]:
     """A closed month is never edited: what became known later is billed in the next one."""
     rows = await deps().usage()
-    found = await service.adjustments(rows, _whole(caller), month or "")
-    return PageOf(value=[AdjustmentOut.of(each) for each in found])
+    found = await service.adjustments(rows, whole(caller), month or "")
+    return PageOf(value=[AdjustmentOut.of(each, billed_in) for each, billed_in in found])
 
 
 @router.post("/usage:simulate", operation_id="usage_simulate", summary="What if?")
@@ -221,11 +248,11 @@ async def simulate(body: Question, caller: Reader) -> AnswerOut:
     """Rates a month as it is and as it would be, by the same function; writes nothing."""
     rows = await deps().usage()
     return AnswerOut.of(
-        await service.simulate(deps(), rows, _whole(caller), body.month, body.changes)
+        await service.simulate(deps(), rows, whole(caller), body.month, body.changes)
     )
 
 
-def _whole(caller: Caller) -> Scope:
+def whole(caller: Caller) -> Scope:
     """A report is about the whole partner, customers with a closed door included."""
     if caller.scope.customers is not None:
         raise WholePartnerOnly("Ask somebody who sees every customer of the partner.")

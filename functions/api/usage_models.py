@@ -12,7 +12,15 @@ from shared.billing.model import Adjustment, Counting, Line, Metric, Run, Step
 from shared.billing.rules.supposing import Answer, Difference, Supposition
 from shared.kit.api_model import ApiModel, Instant
 from shared.usage import rules
-from shared.usage.model import MONTH_PATTERN, LicenceLine, Report, ReportState, SaasLine, Totals
+from shared.usage.model import (
+    MONTH_PATTERN,
+    Correction,
+    LicenceLine,
+    Report,
+    ReportState,
+    SaasLine,
+    Totals,
+)
 from shared.usage.service import Explained
 
 Month = Annotated[str, Path(pattern=MONTH_PATTERN, description="For example 2026-03")]
@@ -81,6 +89,23 @@ class SaasLineOut(ApiModel):
         return cls(**line.model_dump(), points=line.points)
 
 
+class CorrectionOut(ApiModel):
+    """Units of an earlier month that became known after it was closed."""
+
+    month: str
+    line_id: str
+    customer_id: str
+    product: str
+    units: Decimal
+    points_per_unit: Decimal
+    points: Decimal
+
+    @classmethod
+    def of(cls, each: Correction) -> "CorrectionOut":
+        """The correction with its points."""
+        return cls(**each.model_dump(exclude={"is_saas"}), points=each.points)
+
+
 class ReportSummaryOut(ApiModel):
     """A usage report in a list (USG-08)."""
 
@@ -114,6 +139,7 @@ class ReportOut(ReportSummaryOut):
     snapshot: str = Field(description="SHA-256 of the rated month behind it")
     lines: list[LicenceLineOut]
     saas_usage: list[SaasLineOut] | None = Field(description="Null when there is none")
+    corrections: list[CorrectionOut] = Field(description="Late data of closed months")
     totals: TotalsOut
 
     @classmethod
@@ -134,6 +160,7 @@ class ReportOut(ReportSummaryOut):
             **{name: getattr(report, name) for name in same},
             lines=[LicenceLineOut.of(line) for line in report.lines],
             saas_usage=[SaasLineOut.of(line) for line in report.saas] or None,
+            corrections=[CorrectionOut.of(each) for each in report.corrections],
             totals=TotalsOut.of(rules.totals(report)),
         )
 
@@ -357,9 +384,11 @@ class AdjustmentOut(ApiModel):
     right_amount: Decimal
     amount: Decimal
     events: list[int]
+    billed_in: str | None = Field(description="The month that bills it; null until it closes")
 
     @classmethod
-    def of(cls, found: Adjustment) -> "AdjustmentOut":
+    def of(cls, found: Adjustment, billed_in: str) -> "AdjustmentOut":
         """The adjustment as partners see it."""
         values = found.model_dump() | {"pool_id": found.pool_id or None}
+        values["billed_in"] = billed_in or None
         return cls(**values | {"events": list(found.events)})

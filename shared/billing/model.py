@@ -13,8 +13,10 @@ from typing import Annotated, Literal
 
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
 
-MONTH_PATTERN = r"^\d{4}-(0[1-9]|1[0-2])$"
+MONTH_PATTERN = r"^2\d{3}-(0[1-9]|1[0-2])$"
+"""A month as text, `2026-03`; there is always a month before and after it."""
 
 
 def _finite(value: Decimal) -> Decimal:
@@ -46,7 +48,15 @@ class Counting(StrEnum):
 
 
 class _Data(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    """Stored under its own names; callers of the API may say it in camel case."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        alias_generator=to_camel,
+        validate_by_alias=True,
+        validate_by_name=True,
+    )
 
 
 class Tier(_Data):

@@ -135,13 +135,28 @@ def measurements(days: Iterable[Day]) -> list[Measurement]:
 
 
 def unknown(days: Iterable[Day]) -> dict[str, dict[str, str]]:
-    """Customer -> what is not known of it and why; a month cannot close while there is any."""
-    found: dict[str, dict[str, str]] = {}
+    """Customer -> what is not known of it, on how many days, and why.
+
+    A month cannot close while there is any.
+    """
+    found: dict[str, dict[str, tuple[date, date, int, str]]] = {}
     for day in days:
-        if not day.is_known:
-            for name, why in day.unread.items():
-                found.setdefault(day.customer_id, {})[f"{day.day} {name}"] = why
-    return found
+        if day.is_known:
+            continue
+        for name, why in day.unread.items():
+            of = found.setdefault(day.customer_id, {})
+            first, last, count, _ = of.get(name, (day.day, day.day, 0, why))
+            of[name] = (min(first, day.day), max(last, day.day), count + 1, why)
+    return {
+        customer: {name: _told(*each) for name, each in sorted(names.items())}
+        for customer, names in sorted(found.items())
+    }
+
+
+def _told(first: date, last: date, count: int, why: str) -> str:
+    if count == 1:
+        return f"{first}: {why}"
+    return f"{count} days from {first} to {last}: {why}"
 
 
 def _reason(

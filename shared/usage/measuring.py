@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from shared.customers.tenant_licences import read_licences
 from shared.kit.errors import HoldfastError
 from shared.licensing import ledger
 from shared.licensing.book import parsed
+from shared.protection import repositories
 from shared.protection import repository as protection
 from shared.restore import repository as restores
 from shared.usage.days import Day, counted_users, evidence_of
@@ -23,19 +25,40 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _AT_ONCE = 8
+_EVENING = 12
+"""Before this hour a measurement is the one of the evening before."""
 _ONE_DAY = timedelta(days=1)
 
 
-async def measure(deps: "Deps", rows: UsageRows, scope: Scope, day: date) -> list[Day]:
-    """Measure every connected customer of the partner for `day` and keep it; the days written."""
-    found = [each for each in await customers.list_all(deps.tables, scope) if each.is_onboarded]
+async def measure(
+    deps: "Deps", rows: UsageRows, scope: Scope, day: date, only: Iterable[str] | None = None
+) -> list[Day]:
+    """Measure every connected customer of the partner for `day`, or `only` some; the days kept."""
+    wanted = None if only is None else set(only)
+    found = [
+        each
+        for each in await customers.list_all(deps.tables, scope)
+        if each.is_onboarded and (wanted is None or each.customer_id in wanted)
+    ]
     return await _measure(deps, rows, scope, [(customer, day) for customer in found])
+
+
+async def measured_customers(deps: "Deps", scope: Scope) -> list[str]:
+    """Ids of the customers that are measured."""
+    every = await customers.list_all(deps.tables, scope)
+    return [each.customer_id for each in every if each.is_onboarded]
+
+
+def day_of(now: datetime) -> date:
+    """The day that a measurement is of: a clock that comes after midnight means the day before."""
+    return now.date() if now.hour >= _EVENING else now.date() - _ONE_DAY
 
 
 async def fill(deps: "Deps", rows: UsageRows, scope: Scope, month: date, last: date) -> list[Day]:
     """Measure what is missing of a month up to `last`, and again what could not be read.
 
-    A day measured afterwards is marked late. Customers that are gone keep the days they had.
+    All days of the month, by customer and day. One measured afterwards is marked late. Customers
+    that are gone keep the days they had: nothing is measured of them any more.
     """
     have = {(each.customer_id, each.day): each for each in await rows.days(scope, month)}
     missing = []
@@ -48,7 +71,9 @@ async def fill(deps: "Deps", rows: UsageRows, scope: Scope, month: date, last: d
             if known is None or not known.is_known:
                 missing.append((customer, day))
             day += _ONE_DAY
-    return await _measure(deps, rows, scope, missing)
+    made = await _measure(deps, rows, scope, missing)
+    have |= {(each.customer_id, each.day): each for each in made}
+    return [have[key] for key in sorted(have)]
 
 
 async def _measure(
@@ -85,15 +110,12 @@ async def _of_customer(
             values[name] = await read
         except HoldfastError as refused:
             unread[name] = f"{refused.code}: {refused.detail}"
-    found = []
     objects = await protection.list_objects(deps.tables, scope, customer.customer_id)
     policies = await protection.list_policies(deps.tables, scope, customer_id=customer.customer_id)
+    asked = await _restores(deps, scope, customer.customer_id, min(days), max(days))
+    found = []
     for day in days:
         users = counted_users(objects, policies, [str(s) for s in customer.services], day)
-        begin = datetime.combine(day, time(), UTC)
-        asked = restores.created_between(
-            deps.tables, scope, customer.customer_id, begin, begin + _ONE_DAY
-        )
         found.append(
             Day(
                 customer_id=customer.customer_id,
@@ -106,11 +128,21 @@ async def _of_customer(
                 protected_users=len(users),
                 licensed_accounts=values.get("licensedAccounts"),
                 stored_bytes=values.get("storedBytes"),
-                restores=len([at async for at in asked]),
+                restores=asked[day],
                 evidence=await rows.put_content(evidence_of(users)) if users else "",
             )
         )
     return found
+
+
+async def _restores(
+    deps: "Deps", scope: Scope, customer_id: str, first: date, last: date
+) -> Counter[date]:
+    """Restores asked for by day: one reading for all of them."""
+    begin = datetime.combine(first, time(), UTC)
+    end = datetime.combine(last + _ONE_DAY, time(), UTC)
+    asked = restores.created_between(deps.tables, scope, customer_id, begin, end)
+    return Counter([at.date() async for at in asked])
 
 
 async def _with_seats(deps: "Deps", scope: Scope, days: list[Day]) -> list[Day]:
@@ -125,8 +157,9 @@ async def _with_seats(deps: "Deps", scope: Scope, days: list[Day]) -> list[Day]:
             assigned, consumed = seats.setdefault((sub.customer_id, day), ({}, {}))
             if sub.quantity:
                 assigned[sub.item] = assigned.get(sub.item, 0) + sub.quantity
-            if sub.consumed:
-                consumed[sub.item] = consumed.get(sub.item, 0) + sub.consumed
+            used = sub.consumed or sub.protected
+            if used:
+                consumed[sub.item] = consumed.get(sub.item, 0) + used
     return [
         each.model_copy(
             update=dict(
@@ -141,22 +174,29 @@ async def _with_seats(deps: "Deps", scope: Scope, days: list[Day]) -> list[Day]:
     ]
 
 
-async def _licensed(deps: "Deps", customer: Customer) -> int:
-    found = await read_licences(deps, customer.tenant_id) if customer.tenant_id else None
+async def _licensed(deps: "Deps", customer: Customer) -> int | None:
+    """Licensed accounts of the tenant; None for a customer without one: nothing is unknown."""
+    if customer.tenant_id is None:
+        return None
+    found = await read_licences(deps, customer.tenant_id)
     if found is None:
         raise Unread("The licences of the tenant were not read; see its consent health.")
     return found["Microsoft365"]
 
 
 async def _stored(deps: "Deps", customer: Customer) -> int:
-    if not customer.repository_id:
-        return 0
-    stores = await deps.vault_stores(customer.repository_id)
-    try:
-        return sum([blob.size async for blob in stores[0].list()])
-    except Exception as broken:
-        log.exception("the vault of %s was not measured", customer.customer_id)
-        raise Unread("The vault could not be listed.") from broken
+    """Bytes in all repositories of a customer; one that was never written to holds nothing."""
+    total = 0
+    for one in await repositories.list_of(deps, customer):
+        try:
+            stores = await deps.vault_stores(one.vault_id, region=one.region)
+            total += sum([blob.size async for blob in stores.vault.list()])
+        except Exception as broken:
+            if getattr(broken, "error_code", "") == "ContainerNotFound":
+                continue
+            log.exception("the vault of %s was not measured", customer.customer_id)
+            raise Unread("The vault could not be listed.") from broken
+    return total
 
 
 class Unread(HoldfastError):

@@ -9,7 +9,9 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-MONTH_PATTERN = r"^\d{4}-(0[1-9]|1[0-2])$"
+from shared.billing.model import MONTH_PATTERN as MONTH_PATTERN
+from shared.billing.model import Counting
+
 FLEX_POINTS_PER_USER = Decimal("2.5")
 """`FlexPointsPerUser` (features.md 0)."""
 LATE_MONTHS_BEFORE_SUSPENSION = 2
@@ -46,6 +48,8 @@ class Agreement(_Data):
     commitments: tuple[Commitment, ...] = ()
     points_per_unit: dict[str, Decimal] = {}
     """Product -> points of one unit; Flex has its own default."""
+    counting: Counting = Counting.PEAK
+    """Which of the month's daily values is reported (AMB-23)."""
     valid_from: date
     valid_to: date | None = None
 
@@ -96,6 +100,24 @@ class SaasLine(_Data):
         return self.units * self.points_per_unit
 
 
+class Correction(_Data):
+    """Units of an earlier month that became known after it was closed; negative is a credit."""
+
+    month: str
+    customer_id: str
+    product: str
+    units: Decimal
+    points_per_unit: Decimal = Field(ge=0)
+    is_saas: bool
+    line_id: str
+    """Of the rated line of that month."""
+
+    @property
+    def points(self) -> Decimal:
+        """Units times points per unit."""
+        return self.units * self.points_per_unit
+
+
 class Totals(_Data):
     """The sums of a report, in points (USG-07)."""
 
@@ -123,6 +145,8 @@ class Report(_Data):
     """As it was for this month: a later change of the agreement does not reach it (USG-18)."""
     lines: tuple[LicenceLine, ...] = ()
     saas: tuple[SaasLine, ...] = ()
+    corrections: tuple[Correction, ...] = ()
+    """Late data of closed months: they stay as they were submitted."""
     purchase_order: str = Field(default="", max_length=100)
     comment: str = Field(default="", max_length=1000)
     administrator: str = ""

@@ -19,3 +19,9 @@ class LineUnknown(Unprocessable):
     """The report has no line of this id, or the line cannot be edited."""
 
     code, title = "LINE_UNKNOWN", "There is no such line to edit"
+
+
+class MonthRunning(Conflict):
+    """The month is not over: nothing of it can be closed."""
+
+    code, title = "MONTH_RUNNING", "The month is not over"

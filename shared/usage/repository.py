@@ -2,17 +2,19 @@
 
 import hashlib
 from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 import orjson
 
 from shared.access.model import Scope
+from shared.billing.model import Adjustment
 from shared.kit.blobs import BlobExists, BlobStore
 from shared.kit.errors import NotFound
 from shared.kit.tables import LostRace, Row, RowExists, Table
 from shared.usage.days import Day
-from shared.usage.model import Agreement, Report, SaasLine
+from shared.usage.model import Agreement, Correction, Report, SaasLine
 from shared.usage.rules import month_of
 
 DAYS, MONTHS = "UsageDays", "UsageMonths"
@@ -20,6 +22,27 @@ CONTAINER = "usage"
 _BATCH = 100
 _SUSPENSION = "suspension"
 _MONTH, _REPORT, _AGREEMENT, _AMENDMENT = "month~", "report~", "agreement~", "amendment~"
+MOST_AMENDMENTS = 90
+"""That one commit can bill beside the month and its report; the next month bills the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    """What was found wrong with a closed month at one time; numbered within month and kind."""
+
+    month: str
+    kind: str
+    """`usage`: the partner's quantities; `resale`: what its customers were billed."""
+    number: int
+    adjustments: tuple[Adjustment, ...]
+    billed_in: str = ""
+    """The month whose report or invoices carry it; empty until then."""
+    row: Row | None = None
+
+    @property
+    def key(self) -> str:
+        """Its row."""
+        return f"{_AMENDMENT}{self.kind}~{self.month}~{self.number:04}"
 
 
 class UsageRows:
@@ -67,8 +90,14 @@ class UsageRows:
         row = await self._months.find(scope.partner_id, _MONTH + month)
         return row.values if row else None
 
-    async def note_blocked(self, scope: Scope, month: str, values: dict[str, Any]) -> None:
+    async def note_blocked(
+        self, scope: Scope, month: str, unknown: dict[str, dict[str, str]]
+    ) -> None:
         """Note what holds a month up; never over a closed one."""
+        values = {
+            "state": "Blocked",
+            "unknown": await self.put_content(orjson.dumps(unknown, option=orjson.OPT_SORT_KEYS)),
+        }
         row = await self._months.find(scope.partner_id, _MONTH + month)
         if row is None:
             try:
@@ -82,21 +111,59 @@ class UsageRows:
             except LostRace:
                 return
 
+    async def unknown(self, noted: dict[str, Any]) -> dict[str, dict[str, str]]:
+        """What holds a noted month up: customer -> what could not be read, and why."""
+        if noted.get("state") != "Blocked":
+            return {}
+        found: dict[str, dict[str, str]] = orjson.loads(await self.content(noted["unknown"]))
+        return found
+
     async def close_month(
-        self, scope: Scope, month: str, values: dict[str, Any], report: Report
+        self,
+        scope: Scope,
+        month: str,
+        values: dict[str, Any],
+        report: Report,
+        used: Sequence[Amendment] = (),
     ) -> bool:
-        """Commit the closed month and its report together; False when it was closed already."""
-        saas = await self.put_content(_saas(report.saas))
+        """Commit the closed month, its report and what it makes good of earlier ones together.
+
+        False when it was closed already, or an amendment was billed elsewhere meanwhile.
+        """
+        saas = await self.put_content(_large(report))
         old = await self._months.find(scope.partner_id, _MONTH + month)
         if old is not None and old.values.get("state") == "Closed":
             return False
         closed = Row(scope.partner_id, _MONTH + month, values, old.etag if old else "")
         verb = "replace" if old else "insert"
+        changes = [(verb, closed), ("insert", _report_row(report, saas)), *_billed(used, month)]
         try:
-            await self._months.batch([(verb, closed), ("insert", _report_row(report, saas))])
+            await self._months.batch(changes)
         except LostRace:
             return False
         return True
+
+    async def note_once(
+        self,
+        scope: Scope,
+        key: str,
+        values: dict[str, Any],
+        month: str = "",
+        used: Sequence[Amendment] = (),
+    ) -> bool:
+        """Write a row that nobody may write twice, and what it bills; False when it is there."""
+        try:
+            await self._months.batch(
+                [("insert", Row(scope.partner_id, key, values)), *_billed(used, month)]
+            )
+        except LostRace:
+            return False
+        return True
+
+    async def noted(self, scope: Scope, key: str) -> dict[str, Any] | None:
+        """A row written by `note_once`."""
+        row = await self._months.find(scope.partner_id, key)
+        return row.values if row else None
 
     async def months(self, scope: Scope) -> list[tuple[str, dict[str, Any]]]:
         """Every noted month, oldest first."""
@@ -111,9 +178,9 @@ class UsageRows:
         return await self._read_report(row), row.etag
 
     async def reports(self, scope: Scope) -> list[Report]:
-        """Every report without its SaaS lines, oldest first: one partition read."""
+        """Every report without what is per customer, oldest first: one partition read."""
         rows = self._months.query(scope.partner_id, prefix=_REPORT)
-        return [_report(row, ()) async for row in rows]
+        return [_report(row, {}) async for row in rows]
 
     async def save_report(self, scope: Scope, report: Report, etag: str) -> str:
         """Replace under the ETag; `LostRace`. The SaaS lines stay as they were collected."""
@@ -141,26 +208,31 @@ class UsageRows:
         """Remember what was done to the partner's licence management."""
         await self._months.upsert(Row(scope.partner_id, _SUSPENSION, {"suspended": suspended}))
 
-    async def add_amendment(self, scope: Scope, month: str, content: bytes) -> bool:
-        """Keep the adjustments found for a closed month; the same ones are kept once."""
-        name = await self.put_content(content)
-        row = Row(scope.partner_id, f"{_AMENDMENT}{month}~{name}", {"content": name})
+    async def add_amendment(self, scope: Scope, found: Amendment) -> bool:
+        """Keep the adjustments found for a closed month; False when the number is taken."""
+        made = [each.model_dump(mode="json") for each in found.adjustments]
+        name = await self.put_content(orjson.dumps(made, option=orjson.OPT_SORT_KEYS))
+        values = {"content": name, "billed_in": found.billed_in}
         try:
-            await self._months.insert(row)
+            await self._months.insert(Row(scope.partner_id, found.key, values))
         except RowExists:
             return False
         return True
 
-    async def amendments(self, scope: Scope, month: str = "") -> AsyncIterator[tuple[str, bytes]]:
-        """Month and content of adjustments, all or those of one month."""
-        prefix = f"{_AMENDMENT}{month}~" if month else _AMENDMENT
+    async def amendments(
+        self, scope: Scope, month: str = "", *, kind: str = "usage"
+    ) -> AsyncIterator[Amendment]:
+        """Adjustments of one kind by month and number, all or those of one month."""
+        prefix = f"{_AMENDMENT}{kind}~" + (f"{month}~" if month else "")
         async for row in self._months.query(scope.partner_id, prefix=prefix):
-            of = row.key.removeprefix(_AMENDMENT).partition("~")[0]
-            yield of, await self.content(row.values["content"])
+            _, _, of, number = row.key.split("~")
+            content = orjson.loads(await self.content(row.values["content"]))
+            made = tuple(Adjustment.model_validate(each) for each in content)
+            yield Amendment(of, kind, int(number), made, row.values["billed_in"], row)
 
     async def _read_report(self, row: Row) -> Report:
-        content = orjson.loads(await self.content(row.values["saas"]))
-        return _report(row, [SaasLine.model_validate(each) for each in content])
+        large = orjson.loads(await self.content(row.values["saas"]))
+        return _report(row, large)
 
     @staticmethod
     def _partition(scope: Scope, day: date) -> str:
@@ -176,16 +248,32 @@ def _day(row: Row) -> Day:
     return Day.model_validate({"customer_id": customer_id, "day": day, **row.values})
 
 
-def _saas(lines: Sequence[SaasLine]) -> bytes:
-    return orjson.dumps(
-        [line.model_dump(mode="json") for line in lines], option=orjson.OPT_SORT_KEYS
-    )
+def _billed(used: Sequence[Amendment], month: str) -> list[tuple[str, Row]]:
+    changes = []
+    for each in used:
+        row = each.row or Row("", "")
+        values = row.values | {"billed_in": month}
+        changes.append(("replace", Row(row.partition, row.key, values, row.etag)))
+    return changes
+
+
+def _large(report: Report) -> bytes:
+    """What of a report grows with the customers: too much for a row."""
+    saas = [line.model_dump(mode="json") for line in report.saas]
+    corrections = [each.model_dump(mode="json") for each in report.corrections]
+    return orjson.dumps({"saas": saas, "corrections": corrections}, option=orjson.OPT_SORT_KEYS)
 
 
 def _report_row(report: Report, saas: str) -> Row:
-    values = report.model_dump(mode="json", exclude={"saas"}) | {"saas": saas}
+    values = report.model_dump(mode="json", exclude={"saas", "corrections"}) | {"saas": saas}
     return Row(report.partner_id, _REPORT + report.month, values)
 
 
-def _report(row: Row, saas: Sequence[SaasLine]) -> Report:
-    return Report.model_validate(row.values | {"saas": tuple(saas)})
+def _report(row: Row, large: dict[str, Any]) -> Report:
+    per_customer = {
+        "saas": tuple(SaasLine.model_validate(each) for each in large.get("saas", ())),
+        "corrections": tuple(
+            Correction.model_validate(each) for each in large.get("corrections", ())
+        ),
+    }
+    return Report.model_validate(row.values | per_customer)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 
+from shared.billing.model import Counting
 from shared.licensing.rules.billing import month_days
 from shared.licensing.rules.dates import ONE_DAY
 from shared.usage.model import (
@@ -20,12 +21,21 @@ EDITABLE = frozenset({ReportState.PENDING_REVIEW, ReportState.REJECTED})
 OUTSTANDING = EDITABLE | {ReportState.COLLECTING, ReportState.SAVED}
 """States in which the month has not been sent to the aggregator."""
 ZERO = Decimal(0)
+COUNTING = Counting.PEAK
+"""Where no agreement says which of the month's daily values counts (AMB-23)."""
+MANUAL_LINES = 50
+"""Lines that can be added by hand to one report."""
 
 
 def totals(report: Report) -> Totals:
-    """Sums of a report: what is reported, and the commitment's part in it (USG-07, AMB-25)."""
+    """Sums of a report: what is reported, and the commitment's part in it (USG-07, AMB-25).
+
+    Corrections of earlier months count in the month that reports them.
+    """
     software = sum((line.points for line in report.lines), ZERO)
     saas = sum((line.points for line in report.saas), ZERO)
+    software += sum((each.points for each in report.corrections if not each.is_saas), ZERO)
+    saas += sum((each.points for each in report.corrections if each.is_saas), ZERO)
     reported, commit = software + saas, report.minimum_commit
     enforcement = max(ZERO, commit - reported)
     return Totals(
@@ -118,6 +128,8 @@ def with_line(report: Report, line: LicenceLine) -> Report:
         raise LineUnknown(
             f"The report has a line for {line.product} already; edit that one.", pointer="/product"
         )
+    if sum(each.is_manual for each in report.lines) >= MANUAL_LINES:
+        raise LineUnknown(f"A report takes {MANUAL_LINES} added lines.", pointer="/product")
     return report.model_copy(update={"lines": (*report.lines, line)})
 
 

@@ -10,13 +10,16 @@ import orjson
 from shared.access.model import Scope
 from shared.billing.model import Adjustment, Invoice, Line
 from shared.billing.rules import explaining
-from shared.billing.rules.supposing import Answer, Supposition, suppose
+from shared.billing.rules.supposing import Answer, ChangePrice, Supposition, suppose
+from shared.customers import repository as customers
 from shared.kit.errors import Conflict, NotFound
 from shared.kit.etags import check_if_match, strong_etag
 from shared.kit.ids import new_id
 from shared.licensing import standings
 from shared.licensing.repository import TABLE
-from shared.usage import closing, rules
+from shared.usage import rules
+from shared.usage.days import Day
+from shared.usage.inputs import partner_input, read_books
 from shared.usage.model import LicenceLine, Report
 from shared.usage.repository import UsageRows
 
@@ -119,7 +122,8 @@ async def invoice(rows: UsageRows, scope: Scope, month: str) -> Invoice:
     if noted is None:
         raise NotFound(f"Nothing is known of {month[:16]}.")
     if noted.get("state") != "Closed":
-        raise MonthOpen(f"{month} is not closed: {len(noted.get('unknown', {}))} are unknown.")
+        names = await rows.unknown(noted)
+        raise MonthOpen(f"{month} is not closed: {len(names)} customers are unknown.")
     return Invoice.model_validate_json(await rows.content(noted["rated"]))
 
 
@@ -147,19 +151,35 @@ async def simulate(
     month: str,
     changes: Sequence[Supposition],
 ) -> Answer:
-    """What-if: the month rated as it is and as it would be; nothing is written."""
+    """What-if: the month rated as it is and as it would be; nothing is written.
+
+    `NotFound` for a change of a customer that is not there.
+    """
+    for each in changes:
+        if not isinstance(each, ChangePrice):
+            await customers.get(deps.tables, scope, each.customer_id)
     first = rules.first_of(month)
-    days = await rows.days(scope, first)
-    given = await closing.rating_input(deps, scope, first, days, deps.clock.now())
+    days, books = await rows.days(scope, first), await read_books(deps, scope)
+    agreement = rules.agreement_for(await rows.agreements(scope), month)
+    counting = agreement.counting if agreement else rules.COUNTING
+    given = partner_input(books, scope, first, days, deps.clock.now(), counting)
     return suppose(given, changes)
 
 
-async def adjustments(rows: UsageRows, scope: Scope, month: str = "") -> list[Adjustment]:
-    """Adjustments found for closed months, all or of one, oldest month first."""
-    found: list[Adjustment] = []
-    async for _, content in rows.amendments(scope, month):
-        found += [Adjustment.model_validate(each) for each in orjson.loads(content)]
-    return found
+async def adjustments(
+    rows: UsageRows, scope: Scope, month: str = "", kind: str = "usage"
+) -> list[tuple[Adjustment, str]]:
+    """Adjustments of closed months, all or of one, oldest first, each with the month it is in."""
+    return [
+        (found, each.billed_in)
+        async for each in rows.amendments(scope, month, kind=kind)
+        for found in each.adjustments
+        if scope.covers(found.customer_id)
+    ]
+
+
+READ = ("licensed_accounts", "stored_bytes", "protected_users", "restores")
+"""What is read from outside for a day."""
 
 
 async def accept_unknown(
@@ -167,30 +187,29 @@ async def accept_unknown(
 ) -> int:
     """A person takes the newest known values of a customer for its unknown days; days changed.
 
-    `NotFound` when nothing of the customer is unknown in the month.
+    Values of the month before are taken where this one has none; who took what is kept with the
+    day. `NotFound` when nothing of the customer is unknown in the month.
     """
-    known = None
+    if not scope.covers(customer_id):
+        raise NotFound(f"Nothing of this customer is unknown in {month}.")
+    first = rules.first_of(month)
+    earlier = await rows.days(scope, rules.first_of(rules.month_before(month)), customer_id)
+    known = next((day for day in reversed(earlier) if day.is_known), None)
     taken = []
-    for day in await rows.days(scope, rules.first_of(month), customer_id):
+    for day in await rows.days(scope, first, customer_id):
         if day.is_known:
             known = day
             continue
-        older = (
-            known.model_dump(
-                include={"licensed_accounts", "stored_bytes", "protected_users", "restores"}
-            )
-            if known
-            else {}
-        )
-        values = {
-            name: value if value is not None else older.get(name)
-            for name, value in day.model_dump(
-                include={"licensed_accounts", "stored_bytes", "protected_users", "restores"}
-            ).items()
-        }
-        source = f"{by}, values of {known.day}" if known else f"{by}, without older values"
-        taken.append(day.model_copy(update={**values, "accepted_by": source}))
+        taken.append(_accepted(day, known, by))
     if not taken:
         raise NotFound(f"Nothing of this customer is unknown in {month}.")
     await rows.put_days(scope, taken)
     return len(taken)
+
+
+def _accepted(day: Day, known: Day | None, by: str) -> Day:
+    own = day.model_dump(include=set(READ))
+    older = known.model_dump(include=set(READ)) if known else {}
+    values = {name: own[name] if own[name] is not None else older.get(name) for name in READ}
+    source = f"{by}, values of {known.day}" if known else f"{by}, without older values"
+    return day.model_copy(update={**values, "accepted_by": source})

@@ -29,6 +29,7 @@ from shared.resellers import repository as resellers
 from shared.resellers.model import Reseller
 from shared.restore import repository as restores
 from shared.restore.model import Restore, Target
+from shared.usage.model import Agreement
 
 SECRET = "Tresor"
 """In the name of everything of partner B."""
@@ -39,7 +40,7 @@ EVERY_FLAG = Flags(True, True, True, True, True, True)
 Bearer = Callable[..., dict[str, str]]
 OWNER = "11111111-0000-0000-0000-00000000000a"
 ITEM = "ab" * 32
-FIXED = {"n", "item_key", "subscription_id", "code"}
+FIXED = {"n", "item_key", "subscription_id", "code", "month", "number", "line_id"}
 """Parts of a path that are the same below every customer."""
 
 
@@ -175,6 +176,8 @@ async def _stuff(deps: Deps, partner: Partner, members: frozenset[str], name: st
         permissions=[],
         expires_at=deps.clock.now() + timedelta(days=1),
     )
+    agreement = Agreement(number="RA-1", aggregator=name, valid_from=START.date())
+    await (await deps.usage()).put_agreement(scope, agreement)
     partner.made = {
         "group_id": group.group_id,
         "role_id": role.role_id,
@@ -288,4 +291,7 @@ async def _customer(deps: Deps, partner: Partner, name: str, tenant: str) -> dic
         "code": "RSK",
         "pool_id": ids.new_id(),
         "partner_id": ids.new_id(),
+        "month": "2026-03",
+        "number": "RA-1",
+        "line_id": "0123456789abcdef",
     }

@@ -1,5 +1,6 @@
 """Late data: what a closed month would be by what is known now, as adjustments, never an edit."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 from shared.billing.model import Adjustment, Invoice, Line
@@ -7,23 +8,42 @@ from shared.billing.model import Adjustment, Invoice, Line
 ZERO = Decimal(0)
 
 
-def adjustments(billed: Invoice, right: Invoice) -> tuple[Adjustment, ...]:
+def adjustments(
+    billed: Invoice, right: Invoice, before: Iterable[Adjustment] = ()
+) -> tuple[Adjustment, ...]:
     """One adjustment per line whose amount or quantity differs; `right` is the month rated again.
 
-    Adding them to the billed amounts gives the right amounts exactly.
+    `before`: what was adjusted already, oldest first; the newest of a line stands for what was
+    billed. Adding all of them to the billed amounts gives the right amounts exactly.
     """
     old = {line.line_id: line for line in billed.lines}
     new = {line.line_id: line for line in right.lines}
-    found = [_between(right.month, old.get(key), new.get(key)) for key in sorted(old | new)]
+    made: dict[str, Adjustment] = {}
+    told: dict[str, set[int]] = {}
+    for each in before:
+        made[each.line_id] = each
+        told.setdefault(each.line_id, set()).symmetric_difference_update(each.events)
+    found = [
+        _between(right.month, old.get(key), new.get(key), made.get(key), told.get(key, set()))
+        for key in sorted(old | new | made)
+    ]
     return tuple(each for each in found if each is not None)
 
 
-def _between(month: str, before: Line | None, after: Line | None) -> Adjustment | None:
-    line = after or before
+def _between(
+    month: str,
+    before: Line | None,
+    after: Line | None,
+    made: Adjustment | None,
+    told: set[int],
+) -> Adjustment | None:
+    line = after or before or made
     if line is None:
         return None
-    was, now = (before.amount if before else ZERO), (after.amount if after else ZERO)
-    had, has = (before.billed if before else ZERO), (after.billed if after else ZERO)
+    was, had = (before.amount, before.billed) if before else (ZERO, ZERO)
+    if made is not None:
+        was, had = made.right_amount, made.right_quantity
+    now, has = (after.amount, after.billed) if after else (ZERO, ZERO)
     if was == now and had == has:
         return None
     return Adjustment(
@@ -37,7 +57,7 @@ def _between(month: str, before: Line | None, after: Line | None) -> Adjustment 
         billed_amount=was,
         right_amount=now,
         amount=now - was,
-        events=tuple(sorted(_events(after) ^ _events(before))),
+        events=tuple(sorted(_events(after) ^ _events(before) ^ told)),
     )
 
 

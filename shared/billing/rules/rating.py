@@ -189,11 +189,14 @@ def _accounts(given: RatingInput) -> dict[days.Account, tuple[Run, ...]]:
     """Runs by customer, item and (where asked) pool, each from the metric its price names."""
     wanted = given.customers
     by_item: dict[days.Account, list[tuple[Run, ...]]] = defaultdict(list)
+    holders: dict[tuple[str, str], list[str]] = defaultdict(list)
     for (customer, item, pool), runs in days.assigned_runs(
         known(given), given.pools, given.month
     ).items():
         if not wanted or customer in wanted:
-            by_item[customer, item, pool if given.by_pool else ""].append(runs)
+            name = pool if given.by_pool else ""
+            by_item[customer, item, name].append(runs)
+            holders[customer, item].append(name)
     found = {
         key: runs[0] if len(runs) == 1 else days.merged(runs, given.month)
         for key, runs in by_item.items()
@@ -202,8 +205,11 @@ def _accounts(given: RatingInput) -> dict[days.Account, tuple[Run, ...]]:
     series: dict[days.Account, list[Measurement]] = defaultdict(list)
     for each in given.measurements:
         fits = each.recorded <= given.known_at and _metric(given.book, each.item) is each.metric
+        held = holders.get((each.customer_id, each.item), [])
+        if each.metric is Metric.CONSUMED and not held:
+            continue  # used of what is not billed here
         if fits and (not wanted or each.customer_id in wanted):
-            series[each.customer_id, each.item, ""].append(each)
+            series[each.customer_id, each.item, min(held, default="")].append(each)
     for key, values in series.items():
         runs = days.measured_runs(values, given.month)
         if runs:

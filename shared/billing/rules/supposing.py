@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
 
 from shared.billing.model import Invoice, Line, Price
 from shared.billing.refusals import SuppositionImpossible
@@ -17,7 +18,13 @@ from shared.licensing.rules.billing import month_days
 
 
 class _Supposition(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        alias_generator=to_camel,
+        validate_by_alias=True,
+        validate_by_name=True,
+    )
 
 
 class MoveSeats(_Supposition):

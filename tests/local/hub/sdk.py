@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -30,12 +30,14 @@ class Running:
         orchestrators: list[Any],
         activities: list[Any],
         *,
+        entities: Sequence[Any] = (),
         workers: int = 1,
         switches: Switches | None = None,
+        hub: Any = None,
     ) -> None:
-        self.hub = SqliteHub(file, is_durable=False, switches=switches)
+        self.hub = hub or SqliteHub(file, is_durable=False, switches=switches)
         self.address = self.hub.start()
-        self._functions = orchestrators, activities
+        self._functions = orchestrators, activities, entities
         self.workers: list[TaskHubGrpcWorker] = []
         for _ in range(workers):
             self.add_worker()
@@ -49,6 +51,8 @@ class Running:
             worker.add_orchestrator(orchestrator)
         for activity in self._functions[1]:
             worker.add_activity(activity)
+        for entity in self._functions[2]:
+            worker.add_entity(entity)
         worker.start()
         self.workers.append(worker)
         return worker

@@ -323,11 +323,11 @@ def test_payloads(hub: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     assert hub.client.get_orchestration_state("too-large") is None
 
 
-def test_entities_are_refused_clearly(hub: Running) -> None:
+def test_an_entity_that_no_worker_knows_fails_the_caller(hub: Running) -> None:
     failed = hub.run(calls_entity)
     assert failed.runtime_status is OrchestrationStatus.FAILED
     assert failed.failure_details is not None
-    assert "does not do 'sendEntityMessage'" in failed.failure_details.message
+    assert "'counter' was not registered" in failed.failure_details.message
 
 
 def test_unknown_names(hub: Running) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 import pytest
 from durabletask import task
+from durabletask.entities import EntityContext, EntityInstanceId
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -30,6 +31,8 @@ leaf = st.one_of(
     st.tuples(st.just("fail"), st.integers(0, 99)),
     st.tuples(st.just("wait"), st.integers(1, 30)),
     st.tuples(st.just("event"), st.integers(0, 99)),
+    st.tuples(st.just("entity"), st.integers(1, 99)),
+    st.tuples(st.just("lock"), st.integers(1, 99)),
 )
 programs = st.lists(
     st.one_of(
@@ -52,9 +55,15 @@ def breaks(_: Any, number: int) -> int:
     raise LookupError(str(number))
 
 
+def tally(ctx: EntityContext, number: int) -> int:
+    """What is added twice shows."""
+    ctx.set_state(ctx.get_state(int, 0) + number)
+    return int(ctx.get_state(int, 0))
+
+
 def program(ctx: Context, steps: list[Any]) -> Any:
     seen: list[Any] = []
-    for kind, value in steps:
+    for place, (kind, value) in enumerate(steps):
         if kind == "act":
             seen.append((yield ctx.call_activity(work, input=value)))
         elif kind == "all":
@@ -77,6 +86,15 @@ def program(ctx: Context, steps: list[Any]) -> Any:
             seen.append((yield ctx.call_sub_orchestrator(program, input=value)))
         elif kind == "again":
             seen.append((yield ctx.call_sub_orchestrator(counts, input=[value, []])))
+        elif kind == "entity":
+            mine = EntityInstanceId("tally", f"{ctx.instance_id}-{place}")
+            both = [ctx.call_entity(mine, "add", value) for _ in range(2)]
+            seen.append(sorted((yield task.when_all(both))))
+        elif kind == "lock":
+            mine = EntityInstanceId("tally", f"{ctx.instance_id}-{place}")
+            with (yield ctx.lock_entities([mine, EntityInstanceId("tally", "shared")])):
+                yield ctx.call_entity(EntityInstanceId("tally", "shared"), "add", 1)
+                seen.append((yield ctx.call_entity(mine, "add", value)))
     return seen
 
 
@@ -107,7 +125,9 @@ def expected(steps: list[Any]) -> list[Any]:
                 found.append(str(value))
             case "wait":
                 found.append("waited")
-            case "event":
+            case "entity":
+                found.append([value, 2 * value])
+            case "event" | "lock":
                 found.append(value)
             case "child":
                 found.append(expected(value))
@@ -129,7 +149,7 @@ CHAOS = Switches(
 @pytest.fixture(scope="module")
 def calm(tmp_path_factory: pytest.TempPathFactory) -> Any:
     file = tmp_path_factory.mktemp("calm") / "hub.sqlite"
-    with Running(file, [program, sender, counts], [work, breaks]) as running:
+    with Running(file, [program, sender, counts], [work, breaks], entities=[tally]) as running:
         yield running
 
 
@@ -149,7 +169,8 @@ def test_with_chaos(tmp_path: Path, seed: int) -> None:
     many = [_random_program(chance) for _ in range(12)]
     switches = Switches(**{**CHAOS.__dict__, "seed": seed})
     functions = [program, sender, counts], [work, breaks]
-    with Running(tmp_path / "hub.sqlite", *functions, workers=2, switches=switches) as hub:
+    file = tmp_path / "hub.sqlite"
+    with Running(file, *functions, entities=[tally], workers=2, switches=switches) as hub:
         names = [f"i{number}" for number in range(len(many))]
         for name, steps in zip(names, many, strict=True):
             _insist(partial(hub.start, program, steps, instance_id=name))
@@ -157,6 +178,15 @@ def test_with_chaos(tmp_path: Path, seed: int) -> None:
             state = _insist(partial(hub.end, name))
             assert state.get_output() == expected(steps), steps
         assert hub.hub.hub.crashes > 0
+        shared = hub.client.get_entity(EntityInstanceId("tally", "shared"))
+        locked = sum(_locks(steps) for steps in many)
+        assert (int(shared.get_state()) if shared else 0) == locked
+
+
+def _locks(steps: list[Any]) -> int:
+    return sum(
+        1 if kind == "lock" else _locks(value) if kind == "child" else 0 for kind, value in steps
+    )
 
 
 def _insist(call: Any) -> Any:
@@ -175,7 +205,8 @@ def _insist(call: Any) -> Any:
 def _random_program(chance: random.Random) -> list[Any]:
     def step(depth: int) -> list[Any]:
         kind = chance.choice(
-            ["act", "all", "any", "fail", "wait", "event"] + ["child", "again"] * depth
+            ["act", "all", "any", "fail", "wait", "event", "entity", "lock"]
+            + ["child", "again"] * depth
         )
         match kind:
             case "all":

@@ -12,7 +12,7 @@ from durabletask.internal import orchestrator_service_pb2_grpc as rpc
 from local.host.taskhub.choose import BadHub, make_hub
 from local.host.taskhub.sqlite.chaos import BadSwitch
 from local.host.taskhub.sqlite.hub import SqliteHub
-from local.host.taskhub.sqlite.schema import VERSION, BadDatabase
+from local.host.taskhub.sqlite.schema import APPLICATION, INSTANCES, VERSION, BadDatabase
 from tests.local.host.running import launch, write_app
 
 
@@ -33,6 +33,30 @@ def test_a_file_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> 
     with pytest.raises(BadDatabase, match="written by a newer version"):
         SqliteHub(file).start()
     assert file.read_bytes() == before
+
+
+def test_a_file_of_an_older_version_goes_on(tmp_path: Path) -> None:
+    file = tmp_path / "hub.sqlite"
+    change(
+        file,
+        *filter(str.strip, INSTANCES.split(";")),
+        f"PRAGMA application_id = {APPLICATION}",
+        "PRAGMA user_version = 1",
+        "INSERT INTO instances (id, name, status, execution, created, updated) "
+        "VALUES ('old', 'o', 5, 'e', 1, 1)",
+        "INSERT INTO payloads (key) VALUES (1)",
+        "INSERT INTO messages (instance, kind, due, at, event) VALUES (1, 1, 0, 1, x'')",
+    )
+    hub = SqliteHub(file)
+    channel = grpc.insecure_channel(hub.start())
+    stub: Any = rpc.TaskHubSidecarServiceStub(channel)
+    items = stub.GetWorkItems(pb.GetWorkItemsRequest(), timeout=20)
+    assert next(items).orchestratorRequest.instanceId == "old"
+    stub.SignalEntity(pb.SignalEntityRequest(instanceId="@new@one", name="add"))
+    assert next(items).entityRequestV2.instanceId == "@new@one"
+    items.cancel()
+    channel.close()
+    hub.stop()
 
 
 def test_a_file_of_another_program_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -5,12 +5,17 @@ import os
 import random
 import signal
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
+from local.host.taskhub.process import HubProcess
 from tests.local.host.running import RunningHost, end, eventually, launch, write_app
+from tests.local.hub.entity_programs import ENTITIES, ORCHESTRATORS, account, transfer
+from tests.local.hub.sdk import Running
 
 COUNT = 200
 APP = """
@@ -159,3 +164,39 @@ def test_two_hosts_on_one_hub_are_refused(tmp_path: Path) -> None:
         is_sound(folder, finished(host))
     finally:
         end(host)
+
+
+def test_a_hub_killed_among_entities_and_locks_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    """Disaster: kill -9 of the hub in the middle of critical sections. Every effect counts once."""
+    hub = HubProcess(tmp_path / "hub.sqlite")
+    names, chance = ["a", "b", "c"], random.Random(5)
+    with Running(tmp_path, ORCHESTRATORS, [], entities=ENTITIES, hub=hub) as running:
+        for name in names:
+            running.client.signal_entity(account(name), "add", 1000)
+        pairs = [chance.sample(names, 2) for _ in range(40)]
+        for number, pair in enumerate(pairs):
+            running.start(transfer, [*pair, 3], instance_id=f"t{number}")
+        for _ in range(3):
+            time.sleep(chance.uniform(0.05, 0.4))
+            killed = hub.pid
+            assert killed is not None
+            os.kill(killed, signal.SIGKILL)
+            eventually(lambda killed=killed: hub.pid != killed)
+        for number in range(len(pairs)):
+            ended = eventually(partial(_ended, running, f"t{number}"), 60)
+            assert ended.serialized_output == "true"
+        expected = dict.fromkeys(names, 1000)
+        for source, target in pairs:
+            expected[source] -= 3
+            expected[target] += 3
+        found = {e.id.key: int(e.get_state()) for e in running.client.get_all_entities()}
+        assert found == expected
+        assert all(e.get_locked_by() is None for e in running.client.get_all_entities())
+
+
+def _ended(running: Running, instance: str) -> Any:
+    try:
+        state = running.client.get_orchestration_state(instance)
+    except grpc.RpcError:
+        return None  # the hub is away
+    return state if state is not None and state.runtime_status.name == "COMPLETED" else None

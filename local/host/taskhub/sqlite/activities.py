@@ -74,7 +74,12 @@ def requests(tx: Transaction, seqs: list[int]) -> dict[int, bytes]:
 
 def recover(tx: Transaction) -> None:
     """After a start: everything without a result is handed out again."""
-    for seq, name, version in tx.db.execute(
-        "SELECT seq, name, version FROM activities ORDER BY seq"
+    for seq, name, version, losses in tx.db.execute(
+        "SELECT seq, name, version, losses FROM activities ORDER BY seq"
     ).fetchall():
-        tx.effects.append(Scheduled(seq, name, version, None))
+        tx.effects.append(Scheduled(seq, name, version, None, losses))
+
+
+def count_loss(tx: Transaction, seq: int) -> None:
+    """An activity was lost with its worker: remembered until it has a result."""
+    tx.db.execute("UPDATE activities SET losses = losses + 1 WHERE seq = ?", (seq,))

@@ -19,6 +19,7 @@ from local.host.taskhub.sqlite.effects import (
     TurnOver,
     Wake,
 )
+from local.host.taskhub.sqlite.entity_delivery import EntityDelivery
 from local.host.taskhub.sqlite.handing import hand_out
 from local.host.taskhub.sqlite.pending import Activity, Live, Turn, back_off, gather_seconds
 from local.host.taskhub.sqlite.store import Store, Unavailable
@@ -55,6 +56,7 @@ class Delivery:
         self._waiters: dict[str, set[asyncio.Future[None]]] = {}
         self._alarms = Alarms(lambda keys: self.store.post(lambda tx: messages.wake_due(tx, keys)))
         self._tasks: set[asyncio.Task[None]] = set()
+        self.entities = EntityDelivery(lambda: self.store, self._streams, self._put, chaos)
 
     def clear(self) -> None:
         """Forget everything and cut all workers: what the end of a process does."""
@@ -69,6 +71,7 @@ class Delivery:
                 if not waiter.done():
                     waiter.set_result(None)
         self._alarms.clear()
+        self.entities.clear()
         for each in (self._live, self._turns, self._ready_turns, self._activities):
             each.clear()
         self._ready_activities.clear()
@@ -83,10 +86,8 @@ class Delivery:
             match effect:
                 case Wake():
                     self._wake(effect)
-                case Scheduled(seq, name, version, request):
-                    if seq not in self._activities:
-                        self._activities[seq] = item = Activity(seq, name, version, request)
-                        self._ready_activities.append(item)
+                case Scheduled():
+                    self._scheduled(effect)
                 case ActivityOver(seq):
                     self._activity_over(seq)
                 case TurnOver(key):
@@ -101,6 +102,8 @@ class Delivery:
                             waiter.set_result(None)
                 case Alarm(due, key):
                     self._alarms.set(due, key)
+                case _:
+                    self.entities.apply(effect)
         if effects:
             self._dispatch()
 
@@ -108,8 +111,11 @@ class Delivery:
         live = self._live.get(wake.key)
         if live is None:
             self._live[wake.key] = live = Live(wake.key, wake.id, wake.name, wake.version)
+            live.losses = wake.losses  # lost before the hub's start: not at once again
         live.version, live.is_first = wake.version, wake.is_first
-        if live.turn is not None:
+        if live.turn is None and not live.is_ready and (pause := back_off(live.losses)):
+            self._later(pause, lambda: self._ready_again(live))
+        elif live.turn is not None:
             live.is_wanted_again = True
         elif live.is_ready:
             return
@@ -118,6 +124,18 @@ class Delivery:
         elif live.gathering is None:
             seconds = gather_seconds(live.turn_seconds)
             live.gathering = asyncio.get_running_loop().call_later(seconds, self._gathered, live)
+
+    def _scheduled(self, effect: Scheduled) -> None:
+        if effect.seq in self._activities:
+            return
+        item = Activity(effect.seq, effect.name, effect.version, effect.request)
+        item.losses = effect.losses
+        self._activities[effect.seq] = item
+        if pause := back_off(item.losses):
+            item.is_ready = False
+            self._later(pause, lambda: self._activity_again(item))
+        else:
+            self._ready_activities.append(item)
 
     def _gathered(self, live: Live) -> None:
         live.gathering = None
@@ -174,6 +192,7 @@ class Delivery:
             self.lose_activity(item)
         stream.turns.clear()
         stream.activities.clear()
+        self.entities.detach(stream)
 
     def turn(self, token: str) -> Turn | None:
         """The turn of that token, if it still counts."""
@@ -190,6 +209,7 @@ class Delivery:
             return
         self._forget_turn(live)
         live.losses += 1
+        self.store.post(lambda tx: messages.count_loss(tx, live.key))
         if live.is_first and live.losses > START_TRIES:
             self.store.post(lambda tx: instances.give_up(tx, live.key, START_TRIES))
             return
@@ -204,14 +224,15 @@ class Delivery:
         """Hand an activity out again, later each time; a late result of it is still taken."""
         self._let_go(item)
         item.losses += 1
+        self.store.post(lambda tx: activities.count_loss(tx, item.seq))
+        self._later(back_off(item.losses), lambda: self._activity_again(item))
 
-        def again() -> None:
-            if item.seq in self._activities and not item.is_ready and item.stream is None:
-                item.is_ready = True
-                self._ready_activities.append(item)
-                self._dispatch()
-
-        self._later(back_off(item.losses), again)
+    def _activity_again(self, item: Activity) -> None:
+        is_open = self._activities.get(item.seq) is item
+        if is_open and not item.is_ready and item.stream is None:
+            item.is_ready = True
+            self._ready_activities.append(item)
+            self._dispatch()
 
     def _later(self, seconds: float, act: Callable[[], None]) -> None:
         asyncio.get_running_loop().call_later(seconds, act)
@@ -227,6 +248,7 @@ class Delivery:
             if item.stream is not None and now - item.since > ACTIVITY_LEASE_SECONDS:
                 logger.warning("the lease of the activity %s ended", item.name)
                 self.lose_activity(item)
+        self.entities.sweep(now)
 
     def ping(self) -> None:
         """Tell every worker that the hub is there."""
@@ -260,6 +282,7 @@ class Delivery:
             self._give_activity,
             self._chaos,
         )
+        self.entities.dispatch()
 
     def _give_turn(self, stream: Stream, live: Live) -> None:
         now = asyncio.get_running_loop().time()

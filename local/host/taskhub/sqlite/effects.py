@@ -13,6 +13,7 @@ class Wake:
     version: str | None
     at_once: bool
     is_first: bool = False
+    losses: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Scheduled:
     name: str
     version: str | None
     request: bytes | None
+    losses: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,4 +63,29 @@ class Alarm:
     key: int
 
 
-Effect = Wake | TurnOver | Changed | Gone | Scheduled | ActivityOver | Alarm
+@dataclass(frozen=True, slots=True)
+class EntityWake:
+    """An entity has operations that may run now."""
+
+    key: int
+    id: str
+    losses: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOver:
+    """An entity's batch of operations is committed, or its answer no longer counts."""
+
+    key: int
+
+
+@dataclass(frozen=True, slots=True)
+class EntityAlarm:
+    """A signal becomes due, in microseconds since 1970."""
+
+    due: int
+    key: int
+
+
+EntityEffect = EntityWake | BatchOver | EntityAlarm
+Effect = Wake | TurnOver | Changed | Gone | Scheduled | ActivityOver | Alarm | EntityEffect

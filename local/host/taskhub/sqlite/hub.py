@@ -9,7 +9,7 @@ from pathlib import Path
 
 import grpc.aio
 
-from local.host.taskhub.sqlite import activities, messages
+from local.host.taskhub.sqlite import activities, entities, messages
 from local.host.taskhub.sqlite.chaos import Chaos, Switches
 from local.host.taskhub.sqlite.delivery import Delivery
 from local.host.taskhub.sqlite.service import Service
@@ -79,6 +79,7 @@ class Hub:
         self._delivery.store = store
         await store.call(activities.recover)
         await store.call(messages.recover)
+        await store.call(entities.recover)
         store.chaos = self._chaos  # from now on: a hub that crashes at its start is no test
 
     def _crash(self) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import grpc
 from durabletask.internal import orchestrator_service_pb2 as pb
 
-from local.host.taskhub.sqlite import events, history, messages, purging
+from local.host.taskhub.sqlite import entities, events, history, messages, purging
 from local.host.taskhub.sqlite.effects import Changed, Gone
-from local.host.taskhub.sqlite.limits import Refused, check_id, check_name, not_found
+from local.host.taskhub.sqlite.limits import Refused, check_id, check_name, check_payload, not_found
 from local.host.taskhub.sqlite.messages import Instance, Kind
 from local.host.taskhub.sqlite.store import Transaction
 
@@ -31,7 +31,18 @@ class New:
     trace: Any = None
 
 
-def start(tx: Transaction, new: New, replaceable: frozenset[int]) -> None:
+def started_by_entity(asked: Any) -> New:
+    """What an entity's action starts; without an id it gets a new one."""
+    return New(
+        asked.instanceId or uuid.uuid4().hex,
+        asked.name,
+        events.text_of(asked, "version"),
+        check_payload("the input", events.text_of(asked, "input")),
+        start_at=events.micros(asked.scheduledTime) if asked.HasField("scheduledTime") else None,
+    )
+
+
+def start(tx: Transaction, new: New, replaceable: frozenset[int] = frozenset()) -> None:
     """Start an instance. An existing one is in the way unless its status may be replaced."""
     check_id(new.id)
     check_name(new.name)
@@ -104,6 +115,7 @@ def next_generation(
     version = version if version is not None else instance.version
     (tags,) = tx.db.execute("SELECT tags FROM payloads WHERE key = ?", (instance.key,)).fetchone()
     messages.forget_generation(tx, instance.key)
+    entities.let_go(tx, instance.key)
     arrived = messages.take_all(tx, instance.key)
     new = New(instance.id, instance.name, version, given, json.loads(tags) if tags else None)
     begun = _execution_started(tx, new, execution)
@@ -195,6 +207,7 @@ def end(
         (output, details.SerializeToString() if details is not None else None, instance.key),
     )
     tx.db.execute("DELETE FROM messages WHERE instance = ?", (instance.key,))
+    entities.let_go(tx, instance.key)
     tx.effects += [Gone(instance.key), Changed(instance.id)]
     tell_parent(tx, instance, status, output, details)
 

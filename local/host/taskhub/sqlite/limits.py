@@ -33,13 +33,31 @@ def not_found(instance_id: str) -> Refused:
 
 def check_id(instance_id: str) -> None:
     """Refuse an instance id that the cloud would refuse (functions-facts.md 7.1)."""
-    if not instance_id or len(instance_id) > LONGEST_ID:
-        raise invalid(f"an instance id has 1 to {LONGEST_ID} characters, not {len(instance_id)}")
+    _check_length(instance_id)
     if instance_id.startswith("@"):
         raise invalid(f"the instance id '{instance_id}' may not begin with '@'")
+    _check_characters(instance_id)
+
+
+def _check_length(instance_id: str) -> None:
+    if not instance_id or len(instance_id) > LONGEST_ID:
+        raise invalid(f"an instance id has 1 to {LONGEST_ID} characters, not {len(instance_id)}")
+
+
+def _check_characters(instance_id: str) -> None:
     for character in instance_id:
         if character in FORBIDDEN_IN_ID or ord(character) < 32 or 127 <= ord(character) < 160:
             raise invalid(f"the instance id {instance_id!r} may not contain {character!r}")
+
+
+def check_entity_id(entity_id: str) -> str:
+    """Refuse what is no `@name@key`; gives it with the name in lower case, as it is compared."""
+    name, mark, key = entity_id[1:].partition("@")
+    if not entity_id.startswith("@") or not mark or not name or not key or "@" in key:
+        raise invalid(f"the entity id {entity_id!r} has to be '@name@key'")
+    _check_length(entity_id)
+    _check_characters(entity_id)
+    return f"@{name.lower()}@{key}"
 
 
 def check_name(name: str) -> None:

@@ -41,11 +41,12 @@ class Instance:
     completed: int | None
     start_at: int | None
     chunks: int
+    losses: int
 
 
 COLUMNS = (
     "key, id, name, version, status, generation, execution, parent, parent_generation, "
-    "parent_task, created, updated, completed, start_at, chunks"
+    "parent_task, created, updated, completed, start_at, chunks, losses"
 )
 
 
@@ -99,7 +100,8 @@ def wake(tx: Transaction, key: int) -> None:
         return
     is_first = found.chunks == 0
     at_once = is_first or not _awaits(tx, found)
-    tx.effects.append(Wake(key, found.id, found.name, found.version, at_once, is_first))
+    awake = Wake(key, found.id, found.name, found.version, at_once, is_first, found.losses)
+    tx.effects.append(awake)
 
 
 def is_ready(tx: Transaction, instance: Instance) -> bool:
@@ -117,11 +119,12 @@ def is_ready(tx: Transaction, instance: Instance) -> bool:
 
 
 def _awaits(tx: Transaction, instance: Instance) -> bool:
-    """Whether an activity or a child of this generation is still out."""
+    """Whether an activity, a child or an entity's answer is still out for this generation."""
     found = tx.db.execute(
-        "SELECT 1 FROM activities WHERE instance = ? AND generation = ? "
-        "UNION ALL SELECT 1 FROM instances WHERE parent = ? AND completed IS NULL LIMIT 1",
-        (instance.key, instance.generation, instance.key),
+        "SELECT 1 FROM activities WHERE instance = ?1 AND generation = ?2 "
+        "UNION ALL SELECT 1 FROM instances WHERE parent = ?1 AND completed IS NULL "
+        "UNION ALL SELECT 1 FROM operations WHERE caller = ?1 AND generation = ?2 LIMIT 1",
+        (instance.key, instance.generation),
     ).fetchone()
     return found is not None
 
@@ -156,6 +159,11 @@ def wake_due(tx: Transaction, keys: list[int]) -> None:
     """Wake the instances whose alarm rang."""
     for key in keys:
         wake(tx, key)
+
+
+def count_loss(tx: Transaction, key: int) -> None:
+    """A turn was lost with its worker: remembered until one is committed."""
+    tx.db.execute("UPDATE instances SET losses = losses + 1 WHERE key = ?", (key,))
 
 
 def recover(tx: Transaction) -> None:

@@ -19,6 +19,11 @@ _start = secrets.token_hex(6)
 _numbers = count(1)
 
 
+def new_token() -> str:
+    """A token that no other item has, nor had before a restart."""
+    return f"{_start}-{next(_numbers)}"
+
+
 def gather_seconds(turn_seconds: float) -> float:
     """How long completions gather when the last turn took so long."""
     return min(max(GATHER_SECONDS, GATHER_PER_TURN * turn_seconds), MOST_GATHER_SECONDS)
@@ -62,7 +67,7 @@ class Live:
     def begin(self, stream: Stream, now: float) -> Turn:
         """A new turn, with a new token."""
         self.is_wanted_again = False
-        self.turn = Turn(self, f"{_start}-{next(_numbers)}", stream, now)
+        self.turn = Turn(self, new_token(), stream, now)
         return self.turn
 
     def turn_over(self, now: float) -> None:

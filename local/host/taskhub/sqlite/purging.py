@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from local.host.taskhub.sqlite import messages
+from local.host.taskhub.sqlite import entities, messages
 from local.host.taskhub.sqlite.effects import Changed, Gone
 from local.host.taskhub.sqlite.store import Transaction
 
@@ -21,6 +21,7 @@ def remove(tx: Transaction, key: int) -> None:
         "DELETE FROM activities WHERE instance = ?",
     ):
         tx.db.execute(statement, (key,))
+    entities.let_go(tx, key)
     tx.effects.append(Gone(key))
     if row is not None:
         tx.effects.append(Changed(row[0]))

@@ -9,11 +9,16 @@ from typing import Any
 import grpc
 from durabletask.internal import orchestrator_service_pb2 as pb
 
-from local.host.taskhub.sqlite import activities, children, events, history, messages
+from local.host.taskhub.sqlite import activities, children, entities, events, history, messages
 from local.host.taskhub.sqlite.effects import Changed
 from local.host.taskhub.sqlite.limits import Refused, not_found
 from local.host.taskhub.sqlite.messages import Instance, Kind
 from local.host.taskhub.sqlite.store import Transaction
+
+ENTITY_ANSWERS = (
+    *("entityOperationCompleted", "entityOperationFailed"),
+    *("entityLockGranted", "entityUnlockSent"),
+)
 
 
 def rewind(tx: Transaction, instance_id: str, reason: str | None) -> None:
@@ -73,6 +78,10 @@ def rewrite(tx: Transaction, instance: Instance, rewritten: list[Any]) -> None:
             fire_at = event.timerCreated.fireAt
             fired = events.timer_fired(tx.now, task, fire_at)
             messages.put(tx, again.key, Kind.TIMER, fired, max(events.micros(fire_at), 1))
+        elif event.HasField("entityOperationCalled"):
+            entities.call_again(tx, again, event.entityOperationCalled)
+        elif event.HasField("entityLockRequested"):
+            entities.ask_for_lock(tx, again, event.entityLockRequested)
         else:
             _child(tx, again, task, event.subOrchestrationInstanceCreated, reason)
     messages.put(tx, again.key, Kind.NUDGE, None)
@@ -82,6 +91,7 @@ def rewrite(tx: Transaction, instance: Instance, rewritten: list[Any]) -> None:
 def _open(rewritten: list[Any]) -> dict[int, Any]:
     """What was asked for and has no result, by its number."""
     found: dict[int, Any] = {}
+    entity_tasks: dict[str, int] = {}
     for event in rewritten:
         kind = event.WhichOneof("eventType")
         if kind in ("taskScheduled", "timerCreated", "subOrchestrationInstanceCreated"):
@@ -92,7 +102,17 @@ def _open(rewritten: list[Any]) -> dict[int, Any]:
             found.pop(event.timerFired.timerId, None)
         elif kind == "subOrchestrationInstanceCompleted":
             found.pop(event.subOrchestrationInstanceCompleted.taskScheduledId, None)
+        elif kind in ("entityOperationCalled", "entityLockRequested"):
+            found[event.eventId] = event
+            entity_tasks[_entity_request(getattr(event, kind))] = event.eventId
+        elif kind in ENTITY_ANSWERS:
+            found.pop(entity_tasks.get(_entity_request(getattr(event, kind)), -1), None)
     return found
+
+
+def _entity_request(message: Any) -> str:
+    is_lock = "criticalSectionId" in message.DESCRIPTOR.fields_by_name
+    return str(message.criticalSectionId if is_lock else message.requestId)
 
 
 def _child(tx: Transaction, parent: Instance, task: int, created: Any, reason: str | None) -> None:

@@ -7,14 +7,14 @@ import time
 from pathlib import Path
 from typing import IO
 
-VERSION = 1
+VERSION = 2
 APPLICATION = 0x486F6C64  # "Hold": an SQLite file of somebody else is not touched
 CACHE_KIB = 32_768
 LOCK_SECONDS = 3.0
 """A hub whose host was killed needs a moment to notice and to let go."""
 
 # Wide columns are kept apart: an instance's row is read and written at every message.
-TABLES = """
+INSTANCES = """
 CREATE TABLE instances (
     key INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -69,6 +69,37 @@ CREATE TABLE activities (
 );
 CREATE INDEX open_activities ON activities (instance, generation);
 """
+# `losses`: how often an item was lost with its worker; it backs off across restarts too.
+# An entity's wide state stands last: SQLite does not read it when it is not asked for.
+ENTITIES = """
+ALTER TABLE instances ADD COLUMN losses INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE activities ADD COLUMN losses INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE entities (
+    key INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    modified INTEGER NOT NULL,
+    losses INTEGER NOT NULL DEFAULT 0,
+    section TEXT,
+    holder INTEGER,
+    state TEXT
+);
+CREATE INDEX held ON entities (holder) WHERE holder IS NOT NULL;
+CREATE TABLE operations (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    entity INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    due INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    caller INTEGER,
+    generation INTEGER,
+    event BLOB NOT NULL
+);
+CREATE INDEX backlog ON operations (entity, at, seq);
+CREATE INDEX asked ON operations (caller) WHERE caller IS NOT NULL;
+CREATE INDEX entity_alarms ON operations (due) WHERE due > 0;
+"""
+STEPS = (INSTANCES, ENTITIES)
+"""What brings a file from each version to the next, from nothing on."""
 
 
 class BadDatabase(ValueError):
@@ -113,8 +144,7 @@ def connect(path: Path, *, is_durable: bool = True) -> sqlite3.Connection:
         db.execute(f"PRAGMA synchronous = {'FULL' if is_durable else 'NORMAL'}")
         db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         db.execute("PRAGMA temp_store = MEMORY")
-        if is_new or _number(db, "user_version") == 0:
-            _create(db)
+        _bring_up(db)
     except sqlite3.DatabaseError as fault:
         db.close()
         raise BadDatabase(f"{path} cannot be used as a task hub: {fault}") from fault
@@ -138,10 +168,14 @@ def _check(db: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def _create(db: sqlite3.Connection) -> None:
+def _bring_up(db: sqlite3.Connection) -> None:
+    """Make the tables, or bring an older file to this version; all of it or nothing."""
+    version = _number(db, "user_version")
+    if version == VERSION:
+        return
     db.execute("BEGIN IMMEDIATE")
-    for statement in TABLES.split(";"):
-        if statement.strip():
+    for step in STEPS[version:]:
+        for statement in filter(str.strip, step.split(";")):
             db.execute(statement)
     db.execute(f"PRAGMA application_id = {APPLICATION}")
     db.execute(f"PRAGMA user_version = {VERSION}")

@@ -15,6 +15,8 @@ from durabletask.internal import orchestrator_service_pb2_grpc as rpc
 from google.protobuf import empty_pb2
 
 from local.host.taskhub.sqlite import (
+    entities,
+    entity_queries,
     events,
     history,
     instances,
@@ -212,14 +214,42 @@ class Service(WorkService):
         """Refused: the file is removed by its owner."""
         await _not_done(context, "deleting the hub")
 
-    # --- entities: the app has none (docs/durable-rules.md)
-
-    async def SignalEntity(self, request: Any, context: Any) -> Any:
+    async def SkipGracefulOrchestrationTerminations(self, request: Any, context: Any) -> Any:
         """Refused."""
-        await _not_done(context, "entities")
+        await _not_done(context, "skipping graceful terminations")
 
-    GetEntity = QueryEntities = CleanEntityStorage = CompleteEntityTask = SignalEntity
-    AbandonTaskEntityWorkItem = SkipGracefulOrchestrationTerminations = SignalEntity
+    # --- entities
+
+    @answering
+    async def SignalEntity(self, request: Any, context: Any) -> Any:
+        """Put a one-way operation into an entity's backlog."""
+        signalled = pb.EntityOperationSignaledEvent(
+            requestId=request.requestId, operation=request.name
+        )
+        signalled.targetInstanceId.value = request.instanceId
+        for field in ("input", "scheduledTime"):
+            if request.HasField(field):
+                getattr(signalled, field).CopyFrom(getattr(request, field))
+        await self._do(lambda tx: entities.signal(tx, signalled))
+        return pb.SignalEntityResponse()
+
+    @answering
+    async def GetEntity(self, request: Any, context: Any) -> Any:
+        """One entity, with its state if asked for."""
+        wanted = request.includeState
+        return await self._do(
+            lambda tx: entity_queries.one(tx, request.instanceId, with_state=wanted)
+        )
+
+    @answering
+    async def QueryEntities(self, request: Any, context: Any) -> Any:
+        """A page of entities."""
+        return await self._do(lambda tx: entity_queries.page(tx, request.query))
+
+    @answering
+    async def CleanEntityStorage(self, request: Any, context: Any) -> Any:
+        """Remove empty entities and end locks that nobody holds any more, part by part."""
+        return await self._do(lambda tx: entity_queries.clean(tx, request))
 
 
 class _Handlers:

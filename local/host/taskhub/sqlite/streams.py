@@ -7,8 +7,8 @@ from typing import Any
 
 UNLIMITED = 1_000
 """Items at once for a worker that names no limit."""
-TURN_TAG, ACTIVITY_TAG, TOKEN_TAG = b"\x0a", b"\x12", b"\x52"
-"""Fields 1, 2 and 10 of a WorkItem, each with a length before its bytes."""
+TURN_TAG, ACTIVITY_TAG, BATCH_TAG, TOKEN_TAG = b"\x0a", b"\x12", b"\x2a", b"\x52"
+"""Fields 1, 2, 5 and 10 of a WorkItem, each with a length before its bytes."""
 
 HEALTH_PING = b"\x22\x00"
 """A WorkItem with an empty healthPing, field 4."""
@@ -55,13 +55,16 @@ class Stream:
 
     free_turns: int
     free_activities: int
+    free_batches: int
     turn_names: Filter = None
     activity_names: Filter = None
+    entity_names: Filter = None
     queue: asyncio.Queue[bytes | None] = field(default_factory=asyncio.Queue)
     """Serialised work items; None cuts the stream."""
     turns: dict[str, Any] = field(default_factory=dict)
     """What it was given and has not completed, by token."""
     activities: dict[int, Any] = field(default_factory=dict)
+    batches: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, request: Any) -> "Stream":
@@ -70,6 +73,8 @@ class Stream:
         return cls(
             request.maxConcurrentOrchestrationWorkItems or UNLIMITED,
             request.maxConcurrentActivityWorkItems or UNLIMITED,
+            request.maxConcurrentEntityWorkItems or UNLIMITED,
             None if filters is None else read_filter(filters.orchestrations),
             None if filters is None else read_filter(filters.activities),
+            None if filters is None else {f.name.lower(): frozenset() for f in filters.entities},
         )

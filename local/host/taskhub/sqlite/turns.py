@@ -8,6 +8,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from local.host.taskhub.sqlite import (
     activities,
     children,
+    entities,
     events,
     history,
     instances,
@@ -79,7 +80,7 @@ def complete(tx: Transaction, begun: Begun, response: Any) -> None:
     if status != instance.status:
         tx.effects.append(Changed(instance.id))
     tx.db.execute(
-        "UPDATE instances SET status = ?, updated = ? WHERE key = ?",
+        "UPDATE instances SET status = ?, updated = ?, losses = 0 WHERE key = ?",
         (status, tx.now, begun.key),
     )
     _act(tx, instance, begun, response.actions)
@@ -194,7 +195,26 @@ def _send(tx: Transaction, _: Instance, action: Any) -> Any:
     return made
 
 
+def _to_entity(tx: Transaction, instance: Instance, action: Any) -> Any:
+    asked = action.sendEntityMessage
+    made = events.event(tx.now, action.id)
+    kind = asked.WhichOneof("EntityMessageType")
+    message = getattr(asked, kind)
+    getattr(made, kind).CopyFrom(message)
+    if kind == "entityOperationSignaled":
+        entities.signal(tx, message)
+    elif kind == "entityOperationCalled":
+        entities.call(tx, instance, message)
+    elif kind == "entityLockRequested":
+        entities.ask_for_lock(tx, instance, message)
+    else:
+        entity = message.targetInstanceId.value
+        entities.unlock(tx, instance, message.criticalSectionId, entity)
+    return made
+
+
 ACTIONS = {
+    "sendEntityMessage": _to_entity,
     "scheduleTask": _schedule,
     "createTimer": _timer,
     "createSubOrchestration": _child,

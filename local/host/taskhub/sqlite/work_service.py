@@ -12,7 +12,7 @@ import grpc.aio
 from durabletask.internal import orchestrator_service_pb2 as pb
 from durabletask.internal import orchestrator_service_pb2_grpc as rpc
 
-from local.host.taskhub.sqlite import activities, events, limits, turns
+from local.host.taskhub.sqlite import activities, batches, events, limits, turns
 from local.host.taskhub.sqlite.delivery import Delivery
 from local.host.taskhub.sqlite.pending import Turn
 from local.host.taskhub.sqlite.store import Store, Transaction, Unavailable
@@ -98,6 +98,34 @@ class WorkService(rpc.TaskHubSidecarServiceServicer):  # type: ignore[misc]
         if token.isdecimal():
             await self._do(lambda tx: activities.complete(tx, int(token), request))
         return pb.CompleteTaskResponse()
+
+    @answering
+    async def CompleteEntityTask(self, request: Any, context: Any) -> Any:
+        """Commit a batch of operations; an answer that no longer counts changes nothing."""
+        batch = self._delivery.entities.batch(request.completionToken)
+        if batch is None or batch.begun is None or batch.is_committing:
+            return pb.CompleteTaskResponse()
+        begun = batch.begun
+        batch.is_committing = True
+        try:
+            await self._do(lambda tx: batches.complete(tx, begun, request))
+        except Unavailable:
+            raise
+        except Exception:
+            logger.exception("a batch of operations cannot be committed: it is handed out again")
+            self._delivery.entities.lose(batch)
+        finally:
+            batch.is_committing = False
+            if batch.stream is None:
+                self._delivery.entities.lose(batch)  # nothing if it was committed
+        return pb.CompleteTaskResponse()
+
+    async def AbandonTaskEntityWorkItem(self, request: Any, context: Any) -> Any:
+        """A worker gives a batch of operations back."""
+        batch = self._delivery.entities.batch(request.completionToken)
+        if batch is not None and not batch.is_committing:
+            self._delivery.entities.lose(batch)
+        return pb.AbandonEntityTaskResponse()
 
     async def AbandonTaskOrchestratorWorkItem(
         self,

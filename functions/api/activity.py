@@ -2,16 +2,17 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from pydantic import Field
 
+from functions.api.routing import Router
 from functions.api.security import requires
 from shared.access.model import Caller
 from shared.bootstrap import deps
 from shared.kit.api_model import ApiModel
 from shared.restore import activity
 
-router = APIRouter(tags=["sessions"])
+router = Router(tags=["sessions"])
 Month = Annotated[
     str, Query(pattern=r"^20\d{2}-(0[1-9]|1[0-2])$", description="YYYY-MM", examples=["2026-11"])
 ]

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import Depends, Path, Response
 from pydantic import Field, StringConstraints
 
 from functions.api.access_models import (
@@ -20,6 +20,7 @@ from functions.api.access_models import (
 )
 from functions.api.paging import Pages, address
 from functions.api.protection_models import PageOf, PageSize, SkipToken
+from functions.api.routing import Router
 from functions.api.security import requires
 from shared.access.ip_ranges import Origin
 from shared.access.model import Caller
@@ -30,7 +31,7 @@ from shared.kit.api_model import ApiModel, Instant
 from shared.kit.errors import NotFound, PreconditionRequired
 from shared.kit.etags import strong_etag
 
-router = APIRouter(prefix="/api-clients", tags=["applications"])
+router = Router(prefix="/api-clients", tags=["applications"])
 Reader = Annotated[Caller, Depends(requires("clients.read"))]
 Writer = Annotated[Caller, Depends(requires("clients.write"))]
 GUID = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"

@@ -3,11 +3,12 @@
 from typing import Annotated, Literal
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Depends, Query, Response
 from pydantic import Field
 
 from functions.api.paging import Pages, address
 from functions.api.protection_models import PageOf, PageSize, SkipToken
+from functions.api.routing import Router
 from functions.api.security import requires
 from shared.access.model import Caller, Scope
 from shared.audit.chain import Finding, Kind
@@ -17,7 +18,7 @@ from shared.bootstrap import deps
 from shared.kit.api_model import ApiModel, Instant
 from shared.kit.errors import Forbidden
 
-router = APIRouter(prefix="/audit-events", tags=["audit"])
+router = Router(prefix="/audit-events", tags=["audit"])
 
 Reader = Annotated[Caller, Depends(requires("audit.read"))]
 From = Annotated[

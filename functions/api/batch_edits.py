@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from pydantic import Field
 
 from functions.api import csv_files, licensing
 from functions.api.licence_models import PreviewOut
 from functions.api.paging import address
 from functions.api.protection_models import RETRY_SECONDS, PageOf
+from functions.api.routing import Router
 from functions.api.security import requires
 from functions.binding import WITH_DURABLE, current_client
 from functions.starting import start
@@ -22,7 +23,7 @@ from shared.kit.operations import Operation
 from shared.licensing.requests import Change, located
 from shared.licensing.service import Preview
 
-router = APIRouter(tags=["licences"])
+router = Router(tags=["licences"])
 MOST_IDS = 1000
 
 

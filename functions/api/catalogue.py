@@ -2,14 +2,15 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 
+from functions.api.routing import Router
 from functions.api.security import requires
 from shared.access.model import Caller
 from shared.catalogue.model import Catalogue
 from shared.catalogue.service import catalogue
 
-router = APIRouter(prefix="/catalogue", tags=["licences"])
+router = Router(prefix="/catalogue", tags=["licences"])
 
 
 @router.get("", operation_id="catalogue_get", summary="Read the catalogue")

@@ -3,10 +3,11 @@
 from datetime import UTC
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from pydantic import Field, StringConstraints
 
 from functions.api.protection_models import PageOf
+from functions.api.routing import Router
 from functions.api.security import requires
 from shared.access.model import Caller
 from shared.bootstrap import deps
@@ -20,7 +21,7 @@ from shared.marketplace import service
 from shared.marketplace.model import CLOUDBLUE, MICROSOFT, Offer, Sale
 from shared.marketplace.signed import SellerKey, readable
 
-router = APIRouter(tags=["orders"])
+router = Router(tags=["orders"])
 Operator = Annotated[Caller, Depends(requires("pools.order"))]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
 Source = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]

@@ -2,8 +2,9 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 
+from functions.api.routing import Router
 from functions.api.security import requires
 from shared.access.model import Caller
 from shared.bootstrap import deps
@@ -11,7 +12,7 @@ from shared.consent.model import App, Consent, ConsentState
 from shared.customers import service
 from shared.kit.api_model import ApiModel, Instant
 
-router = APIRouter(prefix="/customers/{customer_id}", tags=["onboarding"])
+router = Router(prefix="/customers/{customer_id}", tags=["onboarding"])
 
 
 class GrantOut(ApiModel):

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 from pydantic import Field
 
 from functions.api.access_models import Id
+from functions.api.routing import Router
 from functions.api.security import CONTEXT_HEADER, requires
 from shared.access.model import Caller
 from shared.access.role_model import ActiveContext
@@ -13,7 +14,7 @@ from shared.bootstrap import deps
 from shared.kit.api_model import ApiModel, Instant
 from shared.kit.errors import NotFound
 
-router = APIRouter(prefix="/contexts", tags=["contexts"])
+router = Router(prefix="/contexts", tags=["contexts"])
 # Opened and closed from outside: the header of a context that has ended must not lock out.
 Opener = Annotated[Caller, Depends(requires("contexts.open", outside=True))]
 

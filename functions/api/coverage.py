@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from pydantic import Field
 
 from functions.api.paging import Pages
 from functions.api.protection_models import PageOf, PageSize, SkipToken
+from functions.api.routing import Router
 from functions.api.security import requires
 from shared.access.model import Caller
 from shared.bootstrap import deps
@@ -16,7 +17,7 @@ from shared.kit.api_model import ApiModel, Instant
 from shared.protection import coverage
 from shared.protection.coverage import Covered, Reason
 
-router = APIRouter(prefix="/customers/{customer_id}/coverage", tags=["objects"])
+router = Router(prefix="/customers/{customer_id}/coverage", tags=["objects"])
 Reader = Annotated[Caller, Depends(requires("objects.read"))]
 
 

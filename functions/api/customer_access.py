@@ -2,10 +2,11 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from pydantic import Field
 
 from functions.api.access_models import Email, IfMatch, NetworkModel, PersonName
+from functions.api.routing import Router
 from functions.api.security import address_of, requires
 from shared.access.ip_ranges import Origin
 from shared.access.model import Caller
@@ -15,7 +16,7 @@ from shared.customers.model import AdminUser, Customer
 from shared.kit.api_model import ApiModel, Instant
 from shared.kit.etags import strong_etag
 
-router = APIRouter(prefix="/customers/{customer_id}", tags=["customer access"])
+router = Router(prefix="/customers/{customer_id}", tags=["customer access"])
 Reader = Annotated[Caller, Depends(requires("organisation.read"))]
 Writer = Annotated[Caller, Depends(requires("organisation.write"))]
 

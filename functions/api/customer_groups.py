@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 from pydantic import Field
 
 from functions.api.access_models import Id, IfMatch, Name, Search, found_in, page_of
 from functions.api.paging import Pages, address
 from functions.api.protection_models import PageOf, PageSize, SkipToken
+from functions.api.routing import Router
 from functions.api.security import requires
 from shared.access.model import Caller
 from shared.access.role_model import CustomerGroup
@@ -17,7 +18,7 @@ from shared.kit.api_model import ApiModel
 from shared.kit.errors import NotFound
 from shared.kit.etags import strong_etag
 
-router = APIRouter(prefix="/customer-groups", tags=["roles"])
+router = Router(prefix="/customer-groups", tags=["roles"])
 Reader = Annotated[Caller, Depends(requires("groups.read"))]
 Writer = Annotated[Caller, Depends(requires("groups.write"))]
 MOST_MEMBERS = 10_000

@@ -3,13 +3,14 @@
 from datetime import date
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from pydantic import Field
 
 from functions.api import licensing
 from functions.api.customers import CustomerInResponse, shown
 from functions.api.licence_models import ServiceOut, SubscriptionOut
 from functions.api.protection_models import PageOf
+from functions.api.routing import Router
 from functions.api.security import requires
 from shared.access.model import Caller
 from shared.bootstrap import deps
@@ -24,7 +25,7 @@ from shared.licensing.requests import AdjustChange, subscription_id
 from shared.licensing.rules import overriding, views
 from shared.protection import leaving
 
-router = APIRouter(prefix="/customers/{customer_id}", tags=["licences"])
+router = Router(prefix="/customers/{customer_id}", tags=["licences"])
 Reader = Annotated[Caller, Depends(requires("licences.read"))]
 Writer = Annotated[Caller, Depends(requires("licences.write"))]
 Leaver = Annotated[Caller, Depends(requires("customers.disconnect"))]
@@ -153,7 +154,7 @@ async def adjust(customer_id: str, request: Request, caller: Writer) -> Adjusted
 
 
 # A path of its own shape: the verb stands on the customer.
-leavers = APIRouter(prefix="/customers", tags=["customers"])
+leavers = Router(prefix="/customers", tags=["customers"])
 
 
 @leavers.post(

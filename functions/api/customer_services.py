@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 
 from functions.api import licensing
 from functions.api.licence_models import AddOnOut, EntryOut, HistoryOut, ServiceOut
 from functions.api.protection_models import PageOf
+from functions.api.routing import Router
 from functions.api.security import requires
 from shared.access.model import Caller
 from shared.bootstrap import deps
@@ -16,7 +17,7 @@ from shared.licensing.book import Book
 from shared.licensing.requests import SetAddOnChange
 from shared.licensing.rules import views
 
-router = APIRouter(prefix="/customers/{customer_id}", tags=["licences"])
+router = Router(prefix="/customers/{customer_id}", tags=["licences"])
 Reader = Annotated[Caller, Depends(requires("licences.read"))]
 Writer = Annotated[Caller, Depends(requires("licences.write"))]
 

@@ -3,11 +3,12 @@
 from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 from pydantic import Field, StringConstraints
 
 from functions.api.access_models import IfMatch
 from functions.api.paging import Pages
+from functions.api.routing import Router
 from functions.api.security import requires
 from shared.access.contexts import ManagementMode
 from shared.access.model import Caller
@@ -17,7 +18,7 @@ from shared.customers.model import ContractType, Customer, CustomerState, Servic
 from shared.kit.api_model import ApiModel, Instant
 from shared.kit.etags import is_not_modified, strong_etag
 
-router = APIRouter(prefix="/customers", tags=["customers"])
+router = Router(prefix="/customers", tags=["customers"])
 
 MAX_PAGE = 1000
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]

@@ -10,13 +10,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import orjson
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 
+from functions.api.routing import Router
 from shared.kit.errors import NotFound
 from shared.kit.etags import is_not_modified
 
-router = APIRouter(tags=["documents"], include_in_schema=False)
+router = Router(tags=["documents"], include_in_schema=False)
 
 OWN = Path(__file__).with_name("static")
 KINDS = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}

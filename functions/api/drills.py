@@ -2,11 +2,12 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 from pydantic import Field
 
 from functions.api.paging import Pages, address
 from functions.api.protection_models import PageOf, PageSize, SkipToken
+from functions.api.routing import Router
 from functions.api.security import requires
 from functions.binding import WITH_DURABLE, current_client
 from functions.starting import start
@@ -17,7 +18,7 @@ from shared.drills import service
 from shared.drills.model import Drill, DrillState
 from shared.kit.api_model import ApiModel, Instant
 
-router = APIRouter(tags=["drills"])
+router = Router(tags=["drills"])
 Reader = Annotated[Caller, Depends(requires("drills.read"))]
 Starter = Annotated[Caller, Depends(requires("drills.start"))]
 

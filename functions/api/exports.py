@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 from pydantic import Field
 
 from functions.api.paging import Pages, address
@@ -14,6 +14,7 @@ from functions.api.protection_models import (
     SkipToken,
 )
 from functions.api.restore_models import Key
+from functions.api.routing import Router
 from functions.api.security import requires
 from functions.binding import WITH_DURABLE, current_client
 from functions.starting import start
@@ -26,7 +27,7 @@ from shared.kit.api_model import ApiModel, Instant
 from shared.kit.operations import Operation
 from shared.restore.service import MAX_ITEMS
 
-router = APIRouter(tags=["exports"])
+router = Router(tags=["exports"])
 Reader = Annotated[Caller, Depends(requires("exports.read", own="self.restore"))]
 Starter = Annotated[Caller, Depends(requires("exports.start", own="self.restore"))]
 

@@ -2,17 +2,18 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from functions.api.objects import SNAPSHOT, ItemKey, Number, Reader
 from functions.api.paging import Pages
 from functions.api.protection_models import PageOf, PageSize, SkipToken
+from functions.api.routing import Router
 from functions.api.snapshot_models import ChangeOut, FoundOut, ItemOut, VersionOut, Wanted, said
 from shared.bootstrap import deps
 from shared.protection import browsing, finding
 from shared.protection.finding import ChangeKind
 
-router = APIRouter(tags=["objects"])
+router = Router(tags=["objects"])
 
 
 @router.get(

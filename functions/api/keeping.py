@@ -2,11 +2,12 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import Depends, Path, Response
 from pydantic import Field, StringConstraints
 
 from functions.api.paging import address
 from functions.api.protection_models import RETRY_SECONDS, ObjectId, PageOf
+from functions.api.routing import Router
 from functions.api.security import requires
 from functions.binding import WITH_DURABLE, current_client
 from functions.starting import start
@@ -18,7 +19,7 @@ from shared.keeping.model import CheckState, Erasure, ErasureState, Hold, Round,
 from shared.kit.api_model import ApiModel, Instant
 from shared.kit.operations import Operation
 
-router = APIRouter(tags=["keeping"])
+router = Router(tags=["keeping"])
 Number = Annotated[int, Path(ge=1, le=9_999_999_999)]
 Code = Annotated[str, StringConstraints(pattern="^[a-z0-9][a-z0-9.-]{1,63}$")]
 HoldReader = Annotated[Caller, Depends(requires("holds.read"))]

@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 
 from functions.api.licence_models import AsOf, EventOut, KnownAt
 from functions.api.paging import Pages
 from functions.api.protection_models import PageOf, PageSize, SkipToken
+from functions.api.routing import Router
 from functions.api.security import requires
 from shared.access.model import Caller
 from shared.bootstrap import deps
@@ -14,7 +15,7 @@ from shared.kit.api_model import ApiModel
 from shared.kit.clock import to_text
 from shared.licensing import reading
 
-router = APIRouter(tags=["licences"])
+router = Router(tags=["licences"])
 Reader = Annotated[Caller, Depends(requires("licences.read"))]
 
 

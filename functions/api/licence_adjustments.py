@@ -2,10 +2,11 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from pydantic import Field
 
 from functions.api.licensing import actor_of
+from functions.api.routing import Router
 from functions.api.security import requires
 from shared.access.model import Caller
 from shared.bootstrap import deps
@@ -15,7 +16,7 @@ from shared.licensing.brake import Waiting
 from shared.licensing.refusals import ActionForbidden
 from shared.licensing.repository import TABLE
 
-router = APIRouter(tags=["licences"])
+router = Router(tags=["licences"])
 
 
 class AdjustmentOut(ApiModel):

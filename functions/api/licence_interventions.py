@@ -2,11 +2,12 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Depends, Request
+from fastapi import Body, Depends, Request
 from pydantic import Field, StringConstraints
 
 from functions.api import licensing
 from functions.api.licence_models import PreviewOut, SubscriptionOut
+from functions.api.routing import Router
 from functions.api.security import requires
 from shared.access.model import Caller, Scope
 from shared.bootstrap import deps
@@ -20,7 +21,7 @@ from shared.licensing.rules.assigning import Assign
 from shared.licensing.rules.offers import Terms
 from shared.licensing.wishes import Wish
 
-router = APIRouter(tags=["licences"])
+router = Router(tags=["licences"])
 Operator = Annotated[Caller, Depends(requires("pools.order"))]
 Reason = Annotated[str, StringConstraints(min_length=3, max_length=500, pattern=r"^[^\x00-\x1f]+$")]
 Amount = Annotated[int, Field(ge=0, le=MOST_SEATS, strict=True)]

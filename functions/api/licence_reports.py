@@ -3,12 +3,13 @@
 from datetime import date, timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from pydantic import Field
 
 from functions.api.licence_models import SubscriptionOut
 from functions.api.paging import Pages
 from functions.api.protection_models import PageOf, PageSize, SkipToken
+from functions.api.routing import Router
 from functions.api.security import requires
 from shared.access.model import Caller
 from shared.bootstrap import deps
@@ -18,7 +19,7 @@ from shared.licensing.requests import subscription_id
 from shared.licensing.rules import attention, billing, views
 from shared.licensing.rules.attention import Kind, Notice
 
-router = APIRouter(tags=["licences"])
+router = Router(tags=["licences"])
 Reader = Annotated[Caller, Depends(requires("licences.read"))]
 Filter = Annotated[str | None, Query(max_length=100)]
 

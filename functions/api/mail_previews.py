@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from pydantic import Field
 
 from functions.api.objects import SNAPSHOT, ItemKey, Number
+from functions.api.routing import Router
 from functions.api.security import requires
 from shared.access.model import Caller
 from shared.bootstrap import deps
@@ -13,7 +14,7 @@ from shared.kit.api_model import ApiModel
 from shared.protection import browsing
 from shared.protection.mail_preview import MailPreview, NotAMail, preview
 
-router = APIRouter(tags=["objects"])
+router = Router(tags=["objects"])
 
 
 class PersonOut(ApiModel):

@@ -3,11 +3,12 @@
 from datetime import date
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from pydantic import Field
 
 from functions.api.paging import Pages
 from functions.api.protection_models import PageOf, PageSize, SkipToken
+from functions.api.routing import Router
 from functions.api.security import requires
 from shared.access.model import Caller
 from shared.bootstrap import deps
@@ -18,7 +19,7 @@ from shared.licensing.repository import TABLE
 from shared.licensing.requests import subscription_id
 from shared.licensing.rules.telling import Kind
 
-router = APIRouter(tags=["licences"])
+router = Router(tags=["licences"])
 
 
 class NoticeTold(ApiModel):

@@ -2,17 +2,18 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import Depends, Path, Query, Response
 
 from functions.api.paging import Pages
 from functions.api.protection_models import ObjectOut, PageOf, PageSize, SkipToken
+from functions.api.routing import Router
 from functions.api.security import requires
 from functions.api.snapshot_models import ItemOut, ItemWithProof, SnapshotOut, Wanted, said
 from shared.access.model import Caller
 from shared.bootstrap import deps
 from shared.protection import browsing, queries
 
-router = APIRouter(tags=["objects"])
+router = Router(tags=["objects"])
 Reader = Annotated[Caller, Depends(requires("objects.read", own="self.restore"))]
 # Reading what somebody wrote is no less than restoring it: monitoring alone must not do.
 ContentReader = Annotated[Caller, Depends(requires("restores.start", own="self.restore"))]

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 from pydantic import Field, StrictInt, StringConstraints
 
 from functions.api.paging import address
+from functions.api.routing import Router
 from functions.api.security import requires
 from functions.binding import WITH_DURABLE, current_client
 from functions.starting import signal, start
@@ -18,7 +19,7 @@ from shared.onboarding import inputs, service
 from shared.onboarding.model import OnboardingRun, Plan, PolicyChoice, SignInWay, Stage
 from shared.onboarding.rules import operation
 
-router = APIRouter(prefix="/customers/{customer_id}", tags=["onboarding"])
+router = Router(prefix="/customers/{customer_id}", tags=["onboarding"])
 
 MANAGE = Depends(requires("onboarding.manage"))
 RETRY_SECONDS = 2

@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
 from functions.api.exports import cancel as cancel_export
 from functions.api.onboarding import cancel as cancel_onboarding
 from functions.api.restores import cancel as cancel_restore
+from functions.api.routing import Router
 from functions.api.security import requires
 from functions.api.sessions import stop as stop_session
 from functions.binding import WITH_DURABLE
@@ -23,7 +24,7 @@ from shared.onboarding.service import get_run, onboarding_operation
 from shared.protection.operation import session_operation
 from shared.restore.service import restore_operation
 
-router = APIRouter(prefix="/operations", tags=["operations"])
+router = Router(prefix="/operations", tags=["operations"])
 
 RETRY_SECONDS = 2
 

@@ -3,11 +3,12 @@
 from datetime import date
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from pydantic import Field, StringConstraints
 
 from functions.api.paging import Pages
 from functions.api.protection_models import PageOf, PageSize, SkipToken
+from functions.api.routing import Router
 from functions.api.security import requires
 from functions.binding import WITH_DURABLE, current_client
 from functions.starting import start
@@ -19,7 +20,7 @@ from shared.marketplace import documents, service
 from shared.marketplace.inbox import instance_of
 from shared.marketplace.model import ChannelEvent, Entry, EventState, Order, OrderState
 
-router = APIRouter(tags=["orders"])
+router = Router(tags=["orders"])
 Reader = Annotated[Caller, Depends(requires("licences.read"))]
 Writer = Annotated[Caller, Depends(requires("licences.write"))]
 Operator = Annotated[Caller, Depends(requires("pools.order"))]

@@ -5,10 +5,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from functions.api import versions
+from functions.api.routing import PREFIX
 from shared.access.model import Caller
 from shared.bootstrap import deps
-
-PREFIX = "/api/v1"
 
 
 class Pages:

@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from pydantic import Field
 
 from functions.api.access_models import IfMatch, Name, NetworkModel
+from functions.api.routing import Router
 from functions.api.security import address_of, requires
 from shared.access.ip_ranges import Origin
 from shared.access.model import Caller, Kind
@@ -16,7 +17,7 @@ from shared.kit.api_model import ApiModel, Instant
 from shared.kit.errors import Forbidden
 from shared.kit.etags import strong_etag
 
-router = APIRouter(prefix="/partners/me", tags=["partners"])
+router = Router(prefix="/partners/me", tags=["partners"])
 
 OWN: Origin = "partner"
 

@@ -2,15 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from pydantic import Field
 
+from functions.api.routing import Router
 from functions.api.security import requires
 from shared.access.model import Caller
 from shared.access.permissions import CATALOGUE, RIGHTS, Audience
 from shared.kit.api_model import ApiModel
 
-router = APIRouter(prefix="/permissions", tags=["roles"])
+router = Router(prefix="/permissions", tags=["roles"])
 
 
 class PermissionOut(ApiModel):

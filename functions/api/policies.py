@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Depends, Query, Response
 
 from functions.api.access_models import IfMatch
 from functions.api.paging import Pages, address
@@ -20,6 +20,7 @@ from functions.api.protection_models import (
     SkipToken,
     To,
 )
+from functions.api.routing import Router
 from functions.api.security import requires
 from functions.api.sessions import run_session
 from functions.binding import WITH_DURABLE
@@ -33,7 +34,7 @@ from shared.protection import editing, queries, service
 from shared.protection.model import Policy, SessionState
 from shared.protection.operation import session_operation
 
-router = APIRouter(tags=["policies"])
+router = Router(tags=["policies"])
 Reader = Annotated[Caller, Depends(requires("policies.read"))]
 Writer = Annotated[Caller, Depends(requires("policies.write"))]
 LastStatus = Literal["Success", "Warning", "Failed", "Disconnected", "Stopped", "Running"]

@@ -3,13 +3,14 @@
 from datetime import date
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Body, Depends, Request
+from fastapi import Body, Depends, Request
 from pydantic import Field
 
 from functions.api import licensing
 from functions.api.licence_models import PreviewOut
 from functions.api.pools import OrderChangeIn, OrderIn, PoolChangedOut, scope_of, shown
 from functions.api.resellers import PassingIn
+from functions.api.routing import Router
 from functions.api.security import requires
 from shared.access.model import Caller
 from shared.bootstrap import deps
@@ -23,7 +24,7 @@ from shared.licensing.rules.orders import OrderChange
 from shared.licensing.wishes import Wish
 from shared.resellers import foretelling
 
-router = APIRouter(tags=["licences"])
+router = Router(tags=["licences"])
 Writer = Annotated[Caller, Depends(requires("licences.write"))]
 Reseller = Annotated[Caller, Depends(requires("resellers.write"))]
 Operator = Annotated[Caller, Depends(requires("pools.order"))]

@@ -3,13 +3,14 @@
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from pydantic import Field
 
 from functions.api import licensing
 from functions.api.licence_models import AsOf, ExplainedOut, KnownAt, PoolOut, ReasonOut, What
 from functions.api.paging import address
 from functions.api.protection_models import PageOf
+from functions.api.routing import Router
 from functions.api.security import requires
 from shared.access.model import Caller, Scope
 from shared.bootstrap import deps
@@ -24,7 +25,7 @@ from shared.licensing.requests import Flag, Seats, Settings, Slot, Word
 from shared.licensing.rules.orders import OrderChange
 from shared.licensing.rules.purchases import Purchase
 
-router = APIRouter(tags=["licences"])
+router = Router(tags=["licences"])
 Reader = Annotated[Caller, Depends(requires("licences.read"))]
 Operator = Annotated[Caller, Depends(requires("pools.order"))]
 

@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 from pydantic import Field, StringConstraints
 
 from functions.api.paging import address
 from functions.api.protection_models import Name, PageOf
+from functions.api.routing import Router
 from functions.api.security import requires
 from shared.access.model import Caller
 from shared.bootstrap import deps
@@ -14,7 +15,7 @@ from shared.kit.api_model import ApiModel, Instant
 from shared.protection import repositories, vaults
 from shared.protection.repositories import BackupRepository
 
-router = APIRouter(tags=["repositories"])
+router = Router(tags=["repositories"])
 Reader = Annotated[Caller, Depends(requires("repositories.read"))]
 PATH = "/customers/{customer_id}/repositories"
 

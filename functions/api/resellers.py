@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from pydantic import Field, StringConstraints
 
 from functions.api import licensing
@@ -11,6 +11,7 @@ from functions.api.access_models import Email, Id, IfMatch, Name
 from functions.api.paging import address
 from functions.api.pools import PoolChangedOut, shown
 from functions.api.protection_models import PageOf
+from functions.api.routing import Router
 from functions.api.security import requires
 from shared.access.model import Caller
 from shared.bootstrap import deps
@@ -21,7 +22,7 @@ from shared.licensing.requests import Seats
 from shared.resellers import moving, repository, service
 from shared.resellers.model import Reseller, ResellerState
 
-router = APIRouter(tags=["resellers"])
+router = Router(tags=["resellers"])
 Reader = Annotated[Caller, Depends(requires("resellers.read"))]
 Writer = Annotated[Caller, Depends(requires("resellers.write"))]
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Depends, Query, Response
 
 from functions.api import csv_files
 from functions.api.paging import Pages, address
@@ -14,6 +14,7 @@ from functions.api.restore_models import (
     RestoreOut,
     StatisticsOut,
 )
+from functions.api.routing import Router
 from functions.api.security import requires
 from functions.api.session_logs import Month
 from functions.binding import WITH_DURABLE, current_client
@@ -27,7 +28,7 @@ from shared.restore import service, statistics
 from shared.restore.fidelity import Fidelity, fidelity
 from shared.restore.model import RestoreState
 
-router = APIRouter(tags=["restores"])
+router = Router(tags=["restores"])
 Reader = Annotated[Caller, Depends(requires("restores.read", own="self.restore"))]
 Starter = Annotated[Caller, Depends(requires("restores.start", own="self.restore"))]
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 from pydantic import Field
 
 from functions.api.access_models import (
@@ -19,6 +19,7 @@ from functions.api.access_models import (
 )
 from functions.api.paging import Pages, address
 from functions.api.protection_models import PageOf, PageSize, SkipToken
+from functions.api.routing import Router
 from functions.api.security import requires
 from shared.access.model import Caller
 from shared.access.role_model import ADMINISTRATOR, Role
@@ -29,7 +30,7 @@ from shared.kit.api_model import ApiModel
 from shared.kit.errors import NotFound
 from shared.kit.etags import strong_etag
 
-router = APIRouter(prefix="/roles", tags=["roles"])
+router = Router(prefix="/roles", tags=["roles"])
 Reader = Annotated[Caller, Depends(requires("roles.read"))]
 Writer = Annotated[Caller, Depends(requires("roles.write"))]
 

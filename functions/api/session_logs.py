@@ -4,12 +4,13 @@ from datetime import UTC, datetime
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Depends, Query, Response
 from pydantic import Field
 
 from functions.api import csv_files
 from functions.api.paging import Pages
 from functions.api.protection_models import PageOf, PageSize, SessionOut, SkipToken
+from functions.api.routing import Router
 from functions.api.security import requires
 from shared.access.model import Caller
 from shared.bootstrap import deps
@@ -18,7 +19,7 @@ from shared.kit.errors import Invalid
 from shared.protection import queries, session_log
 from shared.protection.log_lines import LogLine, LogStatus
 
-router = APIRouter(tags=["sessions"])
+router = Router(tags=["sessions"])
 Reader = Annotated[Caller, Depends(requires("sessions.read"))]
 Statuses = Annotated[list[LogStatus], Query(description="Any of these")]
 Zone = Annotated[

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
 from functions.api.paging import Pages, address
 from functions.api.protection_models import (
@@ -13,6 +13,7 @@ from functions.api.protection_models import (
     SessionOut,
     SkipToken,
 )
+from functions.api.routing import Router
 from functions.api.security import requires
 from functions.binding import WITH_DURABLE, current_client
 from functions.starting import start
@@ -23,7 +24,7 @@ from shared.kit.operations import Operation
 from shared.protection import queries, service
 from shared.protection.operation import session_operation
 
-router = APIRouter(prefix="/sessions", tags=["sessions"])
+router = Router(prefix="/sessions", tags=["sessions"])
 Reader = Annotated[Caller, Depends(requires("sessions.read"))]
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, Request, Response
+from fastapi import Body, Depends, Request, Response
 
 from functions.api import licensing
 from functions.api.access_models import IfMatch
@@ -20,6 +20,7 @@ from functions.api.licence_models import (
 )
 from functions.api.paging import address
 from functions.api.protection_models import PageOf
+from functions.api.routing import Router
 from functions.api.security import requires
 from shared.access.model import Caller
 from shared.bootstrap import deps
@@ -48,7 +49,7 @@ from shared.licensing.requests import (
     TermsIn,
 )
 
-router = APIRouter(prefix="/customers/{customer_id}/subscriptions", tags=["licences"])
+router = Router(prefix="/customers/{customer_id}/subscriptions", tags=["licences"])
 Reader = Annotated[Caller, Depends(requires("licences.read"))]
 Writer = Annotated[Caller, Depends(requires("licences.write"))]
 
@@ -242,7 +243,7 @@ async def history(customer_id: str, subscription_id: str, caller: Reader) -> His
 
 
 # A path of its own shape: the verb stands on the collection.
-previews = APIRouter(prefix="/customers/{customer_id}", tags=["licences"])
+previews = Router(prefix="/customers/{customer_id}", tags=["licences"])
 
 
 @previews.post(

@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 from pydantic import Field
 
 from functions.api import csv_files
+from functions.api.routing import Router
 from functions.api.security import requires
 from shared.access.model import Caller
 from shared.bootstrap import deps
@@ -14,7 +15,7 @@ from shared.customers import connecting
 from shared.customers.tenant_licences import TenantLicences
 from shared.kit.api_model import ApiModel, Instant
 
-router = APIRouter(prefix="/customers/{customer_id}", tags=["licences"])
+router = Router(prefix="/customers/{customer_id}", tags=["licences"])
 Reader = Annotated[Caller, Depends(requires("licences.read"))]
 
 

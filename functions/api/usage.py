@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Depends, Query, Response
 
 from functions.api.access_models import IfMatch
 from functions.api.pools import scope_of
 from functions.api.protection_models import PageOf
+from functions.api.routing import Router
 from functions.api.security import requires
 from functions.api.usage_models import (
     AdjustmentOut,
@@ -32,7 +33,7 @@ from shared.usage import closing, rules, service
 from shared.usage.model import MONTH_PATTERN, Report
 from shared.usage.refusals import MonthRunning
 
-router = APIRouter(tags=["usage"])
+router = Router(tags=["usage"])
 Reader = Annotated[Caller, Depends(requires("usage.read"))]
 Submitter = Annotated[Caller, Depends(requires("usage.submit"))]
 Operator = Annotated[Caller, Depends(requires("pools.order"))]

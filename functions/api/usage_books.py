@@ -4,12 +4,13 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import Depends, Path, Query
 from pydantic import Field, StringConstraints
 
 from functions.api.access_models import Name
 from functions.api.pools import scope_of
 from functions.api.protection_models import PageOf
+from functions.api.routing import Router
 from functions.api.security import requires
 from functions.api.usage import PartnerId, whole
 from functions.api.usage_models import Points
@@ -23,7 +24,7 @@ from shared.usage import snapshots
 from shared.usage.model import MONTH_PATTERN, Agreement, Commitment
 from shared.usage.snapshots import Held, Snapshot
 
-router = APIRouter(tags=["usage"])
+router = Router(tags=["usage"])
 Reader = Annotated[Caller, Depends(requires("usage.read"))]
 SeatReader = Annotated[Caller, Depends(requires("licences.read"))]
 Operator = Annotated[Caller, Depends(requires("pools.order"))]

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Depends, Query, Response
 from pydantic import Field
 
 from functions.api.access_models import (
@@ -16,6 +16,7 @@ from functions.api.access_models import (
 )
 from functions.api.paging import Pages, address
 from functions.api.protection_models import PageOf, PageSize, SkipToken
+from functions.api.routing import Router
 from functions.api.security import requires
 from shared.access.model import Caller
 from shared.access.role_model import User
@@ -25,7 +26,7 @@ from shared.kit.api_model import ApiModel, Instant
 from shared.kit.errors import NotFound
 from shared.kit.etags import strong_etag
 
-router = APIRouter(tags=["users"])
+router = Router(tags=["users"])
 Reader = Annotated[Caller, Depends(requires("users.read"))]
 Writer = Annotated[Caller, Depends(requires("users.write"))]
 RoleIds = Annotated[list[Id], Field(min_length=1, max_length=100)]

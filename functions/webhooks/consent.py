@@ -6,10 +6,11 @@ import logging
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import HTMLResponse
 
 from functions.api import auditing, exchange
+from functions.api.routing import Router
 from functions.binding import WITH_DURABLE, current_client
 from functions.starting import signal
 from shared.audit.model import Target
@@ -21,7 +22,7 @@ from shared.consent.rules import ConsentStateInvalid
 from shared.kit.errors import HoldfastError
 from shared.onboarding import inputs
 
-router = APIRouter(tags=["webhooks"])
+router = Router(tags=["webhooks"])
 log = logging.getLogger(__name__)
 
 ACCEPTED = (

@@ -7,11 +7,12 @@ sends, because nothing they could do would make a body better that we do not und
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import HTMLResponse
 
 from functions.api import exchange
 from functions.api.problems import MEDIA_TYPE
+from functions.api.routing import Router
 from functions.binding import WITH_DURABLE, current_client
 from functions.starting import start
 from functions.webhooks.consent import page
@@ -22,7 +23,7 @@ from shared.marketplace import inbox
 from shared.marketplace.model import CLOUDBLUE, MICROSOFT, Hook
 from shared.marketplace.refusals import ChannelOff, LandingInvalid
 
-router = APIRouter(tags=["webhooks"])
+router = Router(tags=["webhooks"])
 _PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 REFUSED: dict[int | str, dict[str, Any]] = {
     401: {"description": "The sender is not proven", "content": _PROBLEM},

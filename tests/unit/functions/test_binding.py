@@ -10,7 +10,8 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 
-from functions.api.app import PREFIX, api
+from functions.api.app import api
+from functions.api.routing import PREFIX
 from functions.binding import DURABLE, bind, current_client, template
 
 PUBLIC = {

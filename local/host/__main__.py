@@ -62,7 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--enable-auth", action="store_true", help="check function keys")
     parser.add_argument("--time-zone", help="zone of timers (IANA name); the platform's is UTC")
     parser.add_argument(
-        "--hub", default="memory", help="memory, sqlite:FILE (survives) or grpc:HOST:PORT"
+        "--hub",
+        default="memory",
+        help="memory, sqlite:FILE (survives), scheduler (from settings) or grpc:HOST:PORT",
     )
     parser.add_argument("--workers", type=int, default=1, help="processes for durable functions")
     parser.add_argument("--chaos", help="for tests: seed=1,activity-twice=0.1,replay-twice,…")
@@ -82,7 +84,13 @@ def _host(options: argparse.Namespace) -> Host:
         raise BadSettings(f"--workers must be at least 1, not {options.workers}")
     settings = read_settings(options.app_root.resolve())
     keys = make_keys(os.environ) if options.enable_auth else None
-    hub, switches = make_hub(options.hub, settings.default_version, options.chaos)
+    hub, switches = make_hub(
+        options.hub,
+        settings.default_version,
+        options.chaos,
+        hub_name=settings.hub_name,
+        connection_setting=settings.scheduler_setting,
+    )
     try:
         return Host(
             settings,

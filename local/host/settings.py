@@ -10,6 +10,7 @@ from typing import Any
 
 OVERRIDE_PREFIX = "AzureFunctionsJobHost__"
 DEFAULT_BODY_LIMIT_BYTES = 104_857_600  # the platform's 100 MB
+SCHEDULER_SETTING = "DURABLE_TASK_SCHEDULER_CONNECTION_STRING"
 
 
 class BadSettings(ValueError):
@@ -31,6 +32,8 @@ class HostSettings:
     max_orchestrators: int
     body_limit_bytes: int
     homepage_disabled: bool
+    scheduler_setting: str
+    """The name of the setting with a Durable Task Scheduler's connection string."""
     storage_connection: str | None
     host_id: str
     environment: Mapping[str, str] = field(repr=False)
@@ -67,6 +70,7 @@ def read_settings(app_root: Path, environment: Mapping[str, str] = os.environ) -
     http, durable = extensions.get("http", {}), extensions.get("durableTask", {})
     cores = os.cpu_count() or 1
     storage = environment.get("AzureWebJobsStorage")
+    provider = durable.get("storageProvider", {})
     settings = HostSettings(
         app_root=app_root,
         script_file=environment.get("PYTHON_SCRIPT_FILE_NAME", "function_app.py"),
@@ -80,6 +84,7 @@ def read_settings(app_root: Path, environment: Mapping[str, str] = os.environ) -
             environment, "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", DEFAULT_BODY_LIMIT_BYTES
         ),
         homepage_disabled=environment.get("AzureWebJobsDisableHomepage", "").lower() == "true",
+        scheduler_setting=str(provider.get("connectionStringName", SCHEDULER_SETTING)),
         storage_connection=storage or None,
         host_id=environment.get("AzureFunctionsWebHost__hostid", "local"),
         environment=environment,

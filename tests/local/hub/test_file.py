@@ -98,6 +98,10 @@ def test_names_of_hubs() -> None:
     hub, _ = make_hub("grpc:127.0.0.1:8080", None, None)
     assert hub is not None
     assert hub.start() == "127.0.0.1:8080"
+    with pytest.raises(BadHub, match="needs the setting"):
+        make_hub("scheduler", None, None, environment={})
+    with pytest.raises(BadSwitch, match="of our own"):
+        make_hub("scheduler", None, "reorder=1", environment={})
 
 
 def test_disk_full_is_said_and_nothing_half_written_stays(tmp_path: Path) -> None:

@@ -1,0 +1,400 @@
+"""One mailbox and one drive under random changes, copied night after night without tables."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+from local.certs import Certificates, ClientCredential
+from local.microsoft365 import running
+from local.microsoft365.clock import Clock as SimulatorClock
+from local.microsoft365.drive import BadName, Drive, Item, NameTaken
+from local.microsoft365.faults import read_rule
+from local.microsoft365.mailbox import ROOT, Folder, Mailbox, Message, StoredMail
+from local.microsoft365.sources import BytesFile
+from local.microsoft365.start import create
+from local.microsoft365.truth import truth
+from local.microsoft365.world import Size
+from local.registrations import Registrations
+from shared.kit.config import Settings
+from shared.microsoft365.drive import Drive as DriveReader
+from shared.microsoft365.exchange import ExchangeMailbox
+from shared.microsoft365.model import Budget
+from shared.microsoft365.tokens import Tokens
+from shared.microsoft365.transport import GraphTransport
+from shared.microsoft365.wire import Wire
+from shared.protection.passes import Pass
+from shared.protection.slices import Bounds, run_slice
+from shared.vault.model import GraphUse, ObjectRef, SnapshotHead
+from shared.vault.run import Run
+from shared.vault.service import Vault
+from tests.contract.engine.truth import file_differences, mail_differences
+from tests.contract.graph.conftest import SharedClock
+from tests.unit.vault.world import World
+
+WORLD = Size(users=1, mails=8, files=6, mail_mean=3_000, file_mean=2_000, real=False)
+
+
+@dataclass
+class Stage:
+    """A simulator with its clients; every example gets the same world anew."""
+
+    ending: AsyncExitStack
+    sim: Any
+    settings: Settings
+    registrations: Registrations
+    clock: SharedClock
+    wire: Any = None
+    tokens: Any = None
+
+    @classmethod
+    async def open(cls, certificates: Certificates, credential: ClientCredential) -> "Stage":
+        ending = AsyncExitStack()
+        registrations, simulated = Registrations(), SimulatorClock(datetime.now(UTC))
+        server = await ending.enter_async_context(
+            running(
+                registrations=registrations.document(credential),
+                certificate=certificates.server_certificate,
+                key=certificates.server_key,
+                clock=simulated,
+                users=1, mails=0, files=0,
+            )
+        )  # fmt: skip
+        configuration = Settings(
+            authority=server.https,
+            graph=server.https,
+            reader_client_id=registrations.reader,
+            restorer_client_id=registrations.restorer,
+            onboarding_client_id=registrations.onboarding,
+            client_credential=credential.pem,
+        )
+        clock = SharedClock(simulated)
+        return cls(ending, server.sim, configuration, registrations, clock)
+
+    async def close(self) -> None:
+        await self._disconnect()
+        await self.ending.aclose()
+
+    async def _connect(self) -> None:
+        """A client that remembers nothing of earlier examples."""
+        await self._disconnect()
+        self.wire = Wire(clock=self.clock, sleep=self.clock.sleep)
+        self.tokens = Tokens(self.settings, wire=self.wire)
+
+    async def _disconnect(self) -> None:
+        if self.tokens is not None and self.wire is not None:
+            await self.tokens.close()
+            await self.wire.close()
+
+    async def fresh(self) -> "Chaos":
+        """The world as it was in the beginning, and an empty vault."""
+        sim = self.sim
+        made = create(WORLD)
+        # Client assertions are made by the real clock, so each example begins at the present.
+        sim.clock.restart(datetime.now(UTC))
+        await self._connect()
+        sim.tenants = made.tenants
+        sim.delta_epoch = 0
+        sim.faults.rules.clear()
+        sim.throttle.reset()
+        tenant = next(iter(sim.tenants.values()))
+        app = sim.applications[self.registrations.reader]
+        from local.microsoft365.consent_pages import grant
+
+        grant(sim, tenant, app, None)
+        user = next(iter(tenant.users.values()))
+        return Chaos(self, tenant.id, user, await World().create())
+
+
+@dataclass
+class Chaos:
+    """The tenant's side and the vault's side of one example."""
+
+    stage: Stage
+    tenant: str
+    user: Any
+    vault: Vault
+    runs: int = 0
+    made: int = 0
+    roots: dict[str, str] = field(default_factory=dict)
+
+    nights: ClassVar[int] = 0
+    FAULTS: ClassVar[dict[str, dict[str, Any]]] = {
+        "empty page": {"action": "emptyPage", "match": {"path": "delta"}},
+        "throttled": {"action": "throttle", "match": {"path": "users/|drives/", "nth": 2}},
+        "unavailable": {"action": "unavailable", "match": {"path": "users/|drives/", "nth": 3}},
+        "expired once": {"action": "expireDelta", "match": {"path": "delta", "nth": 2}},
+        "broken mail": {"action": "serverError", "match": {"path": "value"}},
+        "cut short": {"action": "truncate", "match": {"path": "value|_content", "nth": 2}},
+        "dead address": {"action": "deadUrl", "match": {"path": "_content"}},
+        "reset": {"action": "reset", "match": {"path": "users/|drives/", "nth": 4}},
+    }
+
+    # -- the tenant's side --------------------------------------------------------------------
+
+    @property
+    def box(self) -> Mailbox:
+        found: Mailbox = self.user.mailbox
+        return found
+
+    @property
+    def drive(self) -> Drive:
+        found: Drive = self.user.drive
+        return found
+
+    def act(self, what: int, one: int, other: int) -> None:
+        """One thing a person does; nothing where it does not apply."""
+        self.stage.sim.clock.advance(1)
+        verbs: list[Callable[[int, int], None]] = [
+            self.deliver, self.deliver, self.mark, self.move, self.move, self.purge,
+            self.edit_draft, self.new_folder, self.change_folder, self.drop_folder,
+            self.write, self.edit, self.shift, self.remove, self.recreate, self.share_folder,
+        ]  # fmt: skip
+        verbs[what % len(verbs)](one, other)
+
+    def deliver(self, one: int, other: int) -> None:
+        self.made += 1
+        body = f"Subject: mail {self.made}\r\nMessage-ID: <{self.made}@x>\r\n\r\n{'x' * other}\r\n"
+        now = self.now()
+        message = self.box.add(self._folder(one), StoredMail(body.encode()), now, now)
+        message.is_draft = other % 7 == 0
+
+    def mark(self, one: int, other: int) -> None:
+        if message := self._message(one):
+            message.is_read = bool(other % 2)
+            message.flag = ("notFlagged", "flagged", "complete")[other % 3]
+            message.categories = ("Blue",) * (other % 2)
+            self.box.touch(message, self.now())
+
+    def move(self, one: int, other: int) -> None:
+        if (message := self._message(one)) and message.folder is not self._folder(other):
+            self.box.move(message, self._folder(other), self.now())
+
+    def purge(self, one: int, _: int) -> None:
+        if message := self._message(one):
+            self.box.purge(message)
+
+    def edit_draft(self, one: int, other: int) -> None:
+        drafts = [m for m in self.box.messages.values() if m.is_draft]
+        if drafts:
+            message = drafts[one % len(drafts)]
+            message.source = StoredMail(f"Subject: draft {other}\r\n\r\n{one}\r\n".encode())
+            self.box.touch(message, self.now())
+
+    def new_folder(self, one: int, other: int) -> None:
+        parent = self._folder(one).number if other % 2 else ROOT
+        self.box.add_folder(parent, f"Folder {other}")
+
+    def change_folder(self, one: int, other: int) -> None:
+        own = self._own_folders()
+        if own and other % 2:
+            self.box.rename_folder(own[one % len(own)], f"Renamed {other}")
+        elif own:
+            folder, target = own[one % len(own)], self._folder(other)
+            above: Folder | None = target
+            while above is not None and above is not folder:
+                above = self.box.folders.get(above.parent)
+            if above is None:
+                self.box.move_folder(folder, target.number)
+
+    def drop_folder(self, one: int, _: int) -> None:
+        own = self._own_folders()
+        if own:
+            self.box.purge_folder(own[one % len(own)])
+
+    def write(self, one: int, other: int) -> None:
+        self.made += 1
+        source = BytesFile(b"%d " % self.made * other)
+        self._quietly(self.drive.create, self._place(one), f"new {self.made}.txt", source)
+
+    def edit(self, one: int, other: int) -> None:
+        if item := self._file(one):
+            self.made += 1
+            self.drive.write(item, BytesFile(b"%d " % self.made * (other + 1)), self.now())
+
+    def shift(self, one: int, other: int) -> None:
+        things = [i for i in self.drive.items.values() if i.parent is not None]
+        if things:
+            item = things[one % len(things)]
+            name = item.name if other % 2 else f"{other} {item.name}"[:80]
+            try:
+                self.drive.move(item, self._place(other), name, self.now())
+            except (NameTaken, BadName):
+                return
+
+    def remove(self, one: int, _: int) -> None:
+        things = [i for i in self.drive.items.values() if i.parent is not None]
+        if things:
+            self.drive.delete(things[one % len(things)], self.now())
+
+    def recreate(self, one: int, other: int) -> None:
+        """Deleted and made again under the same name: another item."""
+        if (item := self._file(one)) and item.parent is not None:
+            parent, name = item.parent, item.name
+            self.drive.delete(item, self.now())
+            self._quietly(self.drive.create, parent, name, BytesFile(b"again" * other))
+
+    def share_folder(self, one: int, other: int) -> None:
+        self._quietly(self.drive.create, self._place(one), f"Ordner {other}", None)
+
+    def now(self) -> datetime:
+        found: datetime = self.stage.sim.clock.now()
+        return found
+
+    def _quietly(
+        self, make: Callable[..., Any], parent: Item, name: str, source: BytesFile | None
+    ) -> None:
+        try:
+            make(parent, name, self.now(), source)
+        except NameTaken:
+            return
+
+    def _folder(self, number: int) -> Folder:
+        shown = [f for f in self.box.folders.values() if not f.hidden and f.number != ROOT]
+        return shown[number % len(shown)]
+
+    def _own_folders(self) -> list[Folder]:
+        return [f for f in self.box.folders.values() if not f.well_known]
+
+    def _message(self, number: int) -> Message | None:
+        mails = list(self.box.messages.values())
+        return mails[number % len(mails)] if mails else None
+
+    def _file(self, number: int) -> Item | None:
+        files = [i for i in self.drive.items.values() if not i.is_folder]
+        return files[number % len(files)] if files else None
+
+    def _place(self, number: int) -> Item:
+        folders = [i for i in self.drive.items.values() if i.is_folder]
+        return folders[number % len(folders)]
+
+    # -- nights -------------------------------------------------------------------------------
+
+    async def misfortune(self, kind: str, times: int) -> None:
+        self.stage.sim.faults.rules.append(read_rule({**self.FAULTS[kind], "times": times}))
+
+    async def night(self, items: int, during: list[Any], dies: int = 0) -> list[SnapshotHead]:
+        """One run per object; changes fall between slices, and slice `dies` is done twice."""
+        Chaos.nights += 1
+        self.runs += 1
+        heads = []
+        for ref in self.objects():
+            changes = iter(during)
+            heads.append(await self._run(ref, items, changes, dies))
+        return heads
+
+    def objects(self) -> list[ObjectRef]:
+        mine = (self.user.display_name, self.user.upn)
+        return [
+            ObjectRef("mailbox", self.user.id, *mine),
+            ObjectRef("drive", self.drive.id, *mine),
+        ]
+
+    async def _run(self, ref: ObjectRef, items: int, changes: Any, dies: int) -> SnapshotHead:
+        number, more = 0, True
+        while more:
+            run = await self.vault.open_run(ref, f"{ref.workload}-{self.runs}")
+            if dies and number == dies:
+                await self._die(ref, run, number, items)
+                run = await self.vault.open_run(ref, f"{ref.workload}-{self.runs}")
+            end = await self._slice(ref, run, number, items)
+            more, number = end.more, number + 1
+            assert number < 2_000, "the run does not end"
+            for what, one, other in next(changes, []):
+                self.act(what, one, other)
+            if end.not_before is not None:
+                wait = (end.not_before - self.stage.clock.now()).total_seconds()
+                self.stage.sim.clock.advance(max(0.0, wait))
+        run = await self.vault.open_run(ref, f"{ref.workload}-{self.runs}")
+        standing = Pass.model_validate(run.state)
+        now = self.now()
+        return await run.seal(
+            enumerated=standing.enumerated(),
+            containers_total=standing.containers(),
+            started=now,
+            ended=now,
+            expires=now + timedelta(days=365),
+            kind=standing.kind(has_parent=run.parent is not None),
+        )
+
+    async def _die(self, ref: ObjectRef, run: Run, number: int, items: int) -> None:
+        """The worker is gone in the middle of a slice: nothing of it was committed."""
+        task = asyncio.create_task(self._slice(ref, run, number, items))
+        await asyncio.sleep(0.004)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    async def _slice(self, ref: ObjectRef, run: Run, number: int, items: int) -> Any:
+        stage = self.stage
+        deadline = stage.clock.now() + timedelta(minutes=10)
+        transport = GraphTransport(
+            stage.settings, stage.tokens, self.tenant, Budget(deadline=deadline),
+            client_id=stage.registrations.reader, wire=stage.wire,
+        )  # fmt: skip
+
+        def spent() -> GraphUse:
+            use = transport.use
+            return GraphUse(use.requests, use.ru, use.throttled, use.waited_s)
+
+        workload: Any = (
+            ExchangeMailbox(transport, ref.source_id)
+            if ref.workload == "mailbox"
+            else DriveReader(transport, ref.source_id)
+        )
+        bounds = Bounds(deadline, items=items)
+        return await run_slice(workload, run, number, bounds=bounds, clock=stage.clock, meter=spent)
+
+    async def quiet_night(self, items: int) -> None:
+        """Nothing changes while it runs: a complete snapshot is the tenant."""
+        for ref, head in zip(self.objects(), await self.night(items, []), strict=True):
+            if head.status == "complete":
+                await self.equal(ref, head)
+
+    async def last_night(self) -> None:
+        """Everything is well again: complete, equal, and the night after costs the floor only."""
+        self.stage.sim.faults.rules.clear()
+        self.stage.sim.clock.advance(310)
+        heads = await self.night(500, [])
+        if any(head.status != "complete" for head in heads):
+            heads = await self.night(500, [])
+        again = await self.night(500, [])
+        for ref, head, after in zip(self.objects(), heads, again, strict=True):
+            assert head.status == after.status == "complete", (ref, head.document["counts"])
+            await self.equal(ref, after)
+            assert after.root == head.root
+            assert after.counts["protected"] == after.counts["metadata"] == 0
+            containers = after.counts["containers"]
+            assert containers["complete"] == containers["total"]
+            assert after.document["graph"]["requests"] == containers["total"]
+
+    async def equal(self, ref: ObjectRef, head: SnapshotHead) -> None:
+        """The snapshot says what the tenant says, item by item and folder by folder."""
+        snapshot = await self.vault.open_snapshot(ref, head.n)
+        opened: Any = _Opened(snapshot)
+        wanted = await truth(self.user)
+        rows = {row.source_id: row async for row in snapshot.rows()}
+        assert len(rows) == head.items
+        if ref.workload == "drive":
+            assert await file_differences(opened, wanted) == []
+            folders = {i for i, row in rows.items() if row.kind == "folder"}
+            assert folders == {one["id"] for one in wanted["driveFolders"]}
+            return
+        assert await mail_differences(opened, wanted) == []
+        for mail in wanted["mails"]:
+            row = rows[mail["id"]]
+            assert bool(row.item.get("x", 0) & 1) == mail["isRead"], mail
+            assert row.item.get("m", {}).get("categories", []) == mail["categories"], mail
+        shown = {one["id"]: one for one in wanted["folders"] if not one["hidden"]}
+        held = {i: row for i, row in rows.items() if row.kind == "folder"}
+        assert {i: (row.name, row.parent) for i, row in held.items()} == {
+            i: (one["name"], one["parentId"])
+            for i, one in shown.items()
+            if one["wellKnown"] != "msgfolderroot"
+        }
+
+
+@dataclass
+class _Opened:
+    snapshot: Any

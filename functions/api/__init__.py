@@ -1,7 +1,5 @@
 """The partner API: one router per resource, bound one function per operation."""
 
-from fastapi import APIRouter
-
 from functions.api.activity import router as activity
 from functions.api.api_clients import router as api_clients
 from functions.api.api_keys import router as api_keys
@@ -42,6 +40,7 @@ from functions.api.repositories import router as repositories
 from functions.api.resellers import router as resellers
 from functions.api.restores import router as restores
 from functions.api.roles import router as roles
+from functions.api.routing import Router
 from functions.api.session_logs import router as session_logs
 from functions.api.sessions import router as sessions
 from functions.api.subscriptions import previews as subscription_previews
@@ -51,7 +50,7 @@ from functions.api.usage import router as usage
 from functions.api.usage_books import router as usage_books
 from functions.api.users import router as users
 
-ROUTERS: list[APIRouter] = [
+ROUTERS: list[Router] = [
     documents,
     partners,
     permissions,

@@ -1,7 +1,6 @@
 """Doors for calls from outside that carry no token of ours: verify, persist, answer."""
 
-from fastapi import APIRouter
-
+from functions.api.routing import Router
 from functions.webhooks import consent, orders
 
-ROUTERS: list[APIRouter] = [consent.router, orders.router]
+ROUTERS: list[Router] = [consent.router, orders.router]

@@ -8,7 +8,7 @@ import pytest
 
 from local.microsoft365.clock import Clock
 from local.microsoft365.quickxor import QuickXor, quick_xor
-from tests.local.microsoft365.conftest import READER, Client, client
+from tests.local.microsoft365.conftest import READER, RESTORER, Client, client
 
 CHUNK = 320 * 1024
 
@@ -197,6 +197,11 @@ async def test_permissions_invite_and_shared_mark(writer: Client) -> None:
     await writer.graph("POST", path + "/invite", json=stranger, status=400)
     listed = (await writer.graph("GET", path + "/permissions"))["value"]
     assert [one["roles"] for one in listed] == [["owner"], ["read"]]
+    assert (await writer.sim("GET", "/stats"))["invitations"] == 0
+    await writer.graph("POST", path + "/invite", json={**body, "roles": ["write"],
+                       "sendInvitation": True})  # fmt: skip
+    assert (await writer.sim("GET", "/stats"))["invitations"] == 1
+    await writer.become(RESTORER, roles=["Sites.FullControl.All"])
     writer.prefer = ["deltashowremovedasdeleted", "deltatraversepermissiongaps",
                      "deltashowsharingchanges", "hierarchicalsharing"]  # fmt: skip
     found, _, _ = await writer.pages(link)

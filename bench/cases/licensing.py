@@ -179,7 +179,7 @@ async def _nights(shop: Shop) -> list[Figure]:
 
 
 async def _adjusted(shop: Shop, needs: list[Need]) -> int:
-    return (await service.adjust(shop.process(), Scope("large"), needs, approved=True)).events
+    return (await service.adjust(shop.process(), Scope("large"), needs, approved=10**9)).events
 
 
 async def _swept(shop: Shop) -> int:

@@ -23,7 +23,7 @@ from shared.licensing.book import LIVE, Book
 from shared.licensing.model import LicenceType, Subscription
 from shared.licensing.requests import AdjustChange, subscription_id
 from shared.licensing.rules import overriding, views
-from shared.protection import leaving
+from shared.marketplace import leaving
 
 router = Router(prefix="/customers/{customer_id}", tags=["licences"])
 Reader = Annotated[Caller, Depends(requires("licences.read"))]
@@ -63,7 +63,7 @@ class UseDayOut(ApiModel):
 class LicenceUseOut(ApiModel):
     """What a customer uses of its licences (LIC-42, LIC-46, LIC-52, LIC-53)."""
 
-    licence_model: Literal["Variable"]
+    licence_model: views.LicenceModel
     is_policy_editing_allowed: bool
     counted: dict[str, int] | None = Field(
         description="Users with a counted product, by basis; null: the tenant could not be read"
@@ -125,9 +125,10 @@ async def use(customer_id: str, caller: Reader) -> LicenceUseOut:
     subs = sorted(book.of_customer(customer_id), key=lambda each: each.key)
     used = [_use(book, sub, counted) for sub in subs if sub.state in LIVE]
     history = await reading.protected_history(given.ledgers, caller.scope, customer_id)
+    model = views.licence_model(book, customer_id)
     return LicenceUseOut(
-        licence_model=views.LICENCE_MODEL,
-        is_policy_editing_allowed=views.policy_editing_allowed(views.LICENCE_MODEL),
+        licence_model=model,
+        is_policy_editing_allowed=views.policy_editing_allowed(model),
         counted={str(basis): number for basis, number in counted.items()} if counted else None,
         licences=sum(each.licences for each in used),
         subscriptions=used,
@@ -166,7 +167,10 @@ async def disconnect(
     request: Request,
     caller: Leaver,
 ) -> DisconnectedOut:
-    """After every commitment: licences end, policies rest, the tenant is free (CUS-29, LIC-20)."""
+    """After every commitment: licences end, policies rest, the tenant is free (CUS-29, LIC-20).
+
+    Sessions that run are stopped. 409 while a prepaid order that was made for it runs (AMB-38).
+    """
     given = deps()
     command = licensing.command_of(request, caller)
     gone, events = await leaving.disconnect(given, caller.scope, command, customer_id)

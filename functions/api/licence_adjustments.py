@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import Depends
+from fastapi import Body, Depends
 from pydantic import Field
 
 from functions.api.licensing import actor_of
@@ -35,6 +35,14 @@ class AdjustmentOut(ApiModel):
         return cls(**waiting.model_dump()) if waiting else cls(state="None")
 
 
+class ApproveIn(ApiModel):
+    """What exactly is approved."""
+
+    would_move: Annotated[int, Field(ge=1, strict=True)] | None = Field(
+        default=None, description="As read: 409 when it is another number by now"
+    )
+
+
 @router.get(
     "/licence-adjustment", operation_id="licence_adjustment_get", summary="Does something wait?"
 )
@@ -48,10 +56,14 @@ async def get(caller: Annotated[Caller, Depends(requires("licences.read"))]) -> 
     operation_id="licence_adjustment_approve",
     summary="Let it be done",
 )
-async def approve(caller: Annotated[Caller, Depends(requires("licences.write"))]) -> AdjustmentOut:
-    """The tenants are read anew, within ten minutes; 409 when nothing waits."""
+async def approve(
+    caller: Annotated[Caller, Depends(requires("licences.write"))],
+    body: Annotated[ApproveIn | None, Body()] = None,
+) -> AdjustmentOut:
+    """Up to that number, within ten minutes; the tenants are read anew, and more asks again."""
     _check_all(caller)
-    done = await brake.approve(deps().tables[TABLE], caller.scope, actor_of(caller))
+    seen = body.would_move if body else None
+    done = await brake.approve(deps().tables[TABLE], caller.scope, actor_of(caller), seen)
     return AdjustmentOut.of(done)
 
 

@@ -24,7 +24,7 @@ Reader = Annotated[Caller, Depends(requires("licences.read"))]
 Filter = Annotated[str | None, Query(max_length=100)]
 
 
-class NoticeOut(ApiModel):
+class AttentionOut(ApiModel):
     """One thing to look at."""
 
     kind: Kind
@@ -37,8 +37,8 @@ class NoticeOut(ApiModel):
     quantity: int | None
 
     @classmethod
-    def of(cls, notice: Notice) -> "NoticeOut":
-        """The notice as partners see it."""
+    def of(cls, notice: Notice) -> "AttentionOut":
+        """As partners see it."""
         same = ("kind", "rule", "pool_id", "customer_id", "on", "threshold", "quantity")
         _, _, rest = (notice.subscription or "").partition("~")
         _, _, place = rest.partition("~")  # slot, or slot~tenant: the id below its customer
@@ -86,15 +86,18 @@ async def list_all(
     return PageOf(value=[SubscriptionOut.of(book, book.subs[key]) for key in page], next_link=link)
 
 
-@router.get("/licence-notices", operation_id="licence_notices", summary="What needs a look?")
-async def notices(
+@router.get("/licence-attention", operation_id="licence_attention", summary="What needs a look?")
+async def needs_a_look(
     caller: Reader,
     within: Annotated[int, Query(ge=0, le=366, description="Days ahead")] = 30,
-) -> PageOf[NoticeOut]:
-    """Ends that come near, shortfalls, decreases that wait, pools that run low (LIC-45, 24.3)."""
+) -> PageOf[AttentionOut]:
+    """How it stands now: near ends, shortfalls, decreases that wait, low pools (LIC-45, 24.3).
+
+    Gone from here once it is settled; what you were told and when stays in `GET /notices`.
+    """
     book = await reading.visible_book(deps().ledgers, caller.scope)
     found = attention.notices(book, within=within)
-    return PageOf(value=[NoticeOut.of(each) for each in found])
+    return PageOf(value=[AttentionOut.of(each) for each in found])
 
 
 @router.get("/licence-change", operation_id="licence_change", summary="Month over month")

@@ -1,4 +1,4 @@
-"""What you were to be told about your licences, and when."""
+"""What you were told about your licences, and when: a log; what stands now is licence-attention."""
 
 from datetime import date
 from typing import Annotated, Any
@@ -62,7 +62,10 @@ async def list_page(
     maxpagesize: PageSize = 100,
     skip_token: SkipToken = None,
 ) -> PageOf[NoticeTold]:
-    """The newest first: 30, 7 and 1 days before an end, shortfalls, pools that run low (NTF-20)."""
+    """The newest first: 30, 7 and 1 days before an end, shortfalls, pools that run low (NTF-20).
+
+    Each is told once and stays here, settled or not; how it stands now is `GET /licence-attention`.
+    """
     pages = Pages(caller, "notices_list", "/notices", {"customerId": customer_id})
     after = (await pages.place(skip_token)).get("after", "")
     found, last = await noticing.page(

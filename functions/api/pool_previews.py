@@ -12,7 +12,7 @@ from functions.api.pools import OrderChangeIn, OrderIn, PoolChangedOut, scope_of
 from functions.api.resellers import PassingIn
 from functions.api.routing import Router
 from functions.api.security import requires
-from shared.access.model import Caller
+from shared.access.model import Caller, Scope
 from shared.bootstrap import deps
 from shared.kit.api_model import ApiModel
 from shared.kit.ids import new_id
@@ -21,7 +21,7 @@ from shared.licensing.model import Pool
 from shared.licensing.refusals import ActionForbidden, InvalidRequest
 from shared.licensing.requests import Word
 from shared.licensing.rules.orders import OrderChange
-from shared.licensing.wishes import Wish
+from shared.licensing.service import Preview
 from shared.resellers import foretelling
 
 router = Router(tags=["licences"])
@@ -35,9 +35,10 @@ class OrderPreview(OrderIn):
 
     verb: Literal["order"]
 
-    def wish(self) -> Wish:
-        """The wish."""
-        return wishes.purchase(self.bought(new_id()))
+    async def told(self, scope: Scope) -> Preview:
+        """What it would do."""
+        wish = wishes.purchase(self.bought(new_id()))
+        return await service.preview(deps().ledgers, scope, wish)
 
 
 class OrderChangePreview(OrderChangeIn):
@@ -45,9 +46,9 @@ class OrderChangePreview(OrderChangeIn):
 
     verb: Literal["changeOrder"]
 
-    def wish(self) -> Wish:
-        """The wish."""
-        return wishes.change_order(self.changed())
+    async def told(self, scope: Scope) -> Preview:
+        """What it would do."""
+        return await passing.foretell_order(deps().ledgers, scope, self.changed())
 
 
 class PoolPreviewIn(ApiModel):
@@ -71,9 +72,9 @@ class TransferIn(PassingIn):
 
 @router.post("/pools:preview", operation_id="pools_preview", summary="What would an order do?")
 async def preview(body: Annotated[PoolPreviewIn, Body()], _: Operator) -> PreviewOut:
-    """Nothing is changed; partners' pools that would follow are not listed."""
+    """Nothing is changed. Partners' pools that would follow are listed, each with its partner."""
     scope = await scope_of(body.change.partner_id)
-    return licensing.told(await service.preview(deps().ledgers, scope, body.change.wish()))
+    return licensing.told(await body.change.told(scope))
 
 
 @router.post("/pools/{pool_id}:cancel", operation_id="pools_cancel", summary="Cancel an order")
@@ -94,10 +95,10 @@ async def cancel(pool_id: str, body: CancelIn, request: Request, caller: Writer)
 async def preview_cancel(
     pool_id: str, body: Annotated[CancelIn, Body()], caller: Writer
 ) -> PreviewOut:
-    """Nothing is changed."""
+    """Nothing is changed. Your resellers' pools that would follow are listed too."""
     with licensing.placed():
-        wish = wishes.change_order(await _cancellation(caller, pool_id, body))
-        told = await service.preview(deps().ledgers, caller.scope, wish)
+        change = await _cancellation(caller, pool_id, body)
+        told = await passing.foretell_order(deps().ledgers, caller.scope, change)
     return licensing.told(told, "")
 
 

@@ -48,6 +48,7 @@ from shared.licensing.requests import (
     SwitchSourceChange,
     TermsIn,
 )
+from shared.marketplace import leaving
 
 router = Router(prefix="/customers/{customer_id}/subscriptions", tags=["licences"])
 Reader = Annotated[Caller, Depends(requires("licences.read"))]
@@ -260,6 +261,8 @@ async def preview(
     with licensing.placed("/change"):
         wish = await licences.wish_of(given, about, body.change)
         told = await service.preview(given.ledgers, caller.scope, wish)
+    if body.change.verb == "disconnect":
+        told = await leaving.foretold(given, caller.scope, customer_id, told)
     return licensing.told(told)
 
 

@@ -38,30 +38,40 @@ async def adjust_all(deps: "Deps") -> dict[str, int]:
     """Partner -> events; where too much would change, a person is asked (`brake`)."""
 
     async def one(scope: Scope) -> int:
-        try:
-            return await adjust(deps, scope)
-        except MassChange as stopped:
-            await brake.ask(deps.tables[TABLE], scope, stopped, deps.clock.now())
-            log.warning("%s: %s", scope.partner_id, stopped.detail)
-            return 0
+        return await _unless_stopped(deps, scope, approved=0) or 0
 
     return await _each(await agenda.following(deps.tables[TABLE]), one)
 
 
 async def adjust_approved(deps: "Deps") -> dict[str, int]:
-    """Partner -> events, for those whose mass change a person has approved."""
+    """Partner -> events, for those whose mass change a person has approved.
+
+    Up to the number that was asked: when the tenants say more by now, a person is asked anew.
+    """
 
     async def one(scope: Scope) -> int:
-        if not await brake.is_approved(deps.tables[TABLE], scope):
+        approved = await brake.approved(deps.tables[TABLE], scope)
+        if not approved:
             return 0
-        done = await adjust(deps, scope, approved=True)
-        await brake.release(deps.tables[TABLE], scope)
-        return done
+        done = await _unless_stopped(deps, scope, approved=approved)
+        if done is not None:
+            await brake.release(deps.tables[TABLE], scope)
+        return done or 0
 
     return await _each(await agenda.following(deps.tables[TABLE]), one)
 
 
-async def adjust(deps: "Deps", scope: Scope, *, approved: bool = False) -> int:
+async def _unless_stopped(deps: "Deps", scope: Scope, *, approved: int) -> int | None:
+    """The number of events; None when it was stopped and a person is asked."""
+    try:
+        return await adjust(deps, scope, approved=approved)
+    except MassChange as stopped:
+        await brake.ask(deps.tables[TABLE], scope, stopped, deps.clock.now())
+        log.warning("%s: %s", scope.partner_id, stopped.detail)
+        return None
+
+
+async def adjust(deps: "Deps", scope: Scope, *, approved: int = 0) -> int:
     """Let one partner's automatic subscriptions follow their tenants; the number of events.
 
     A tenant that cannot be read is left out, so nothing of it changes. `MassChange` (409).

@@ -1,7 +1,8 @@
 """The brake on mass changes by automation: what waits for a person, and what one has decided.
 
-A dismissal holds for the number it was about: another number asks again. What is approved is done
-once, by the next run of the clock, with what the tenants say then.
+A dismissal holds for the number it was about: another number asks again. An approval holds for up
+to the number that was asked: the next run of the clock reads the tenants again and does it once;
+when more would change by then, it asks anew.
 """
 
 from datetime import datetime
@@ -25,6 +26,12 @@ class NothingWaits(Conflict):
     code, title = "NOTHING_TO_APPROVE", "Nothing waits for an approval"
 
 
+class AnotherNumber(Conflict):
+    """The number to approve is no longer the one that its reader saw."""
+
+    code, title = "ANOTHER_NUMBER", "Another number of seats waits"
+
+
 class Waiting(BaseModel):
     """A mass change that was stopped."""
 
@@ -45,21 +52,29 @@ async def find(table: Table, scope: Scope) -> Waiting | None:
 async def ask(table: Table, scope: Scope, stopped: MassChange, now: datetime) -> None:
     """Note that automation was stopped, and that somebody is to be told.
 
-    What was decided about the same number stays decided; another number asks anew.
+    What was decided about the same number stays decided, an approval also for less; another
+    number asks anew.
     """
     moves, limit = stopped.extra["wouldMove"], stopped.extra["limit"]
     known = await find(table, scope)
-    if known is not None and known.state != "Waiting" and known.would_move == moves:
+    if known is not None and known.state == "Dismissed" and known.would_move == moves:
+        return
+    if known is not None and known.state == "Approved" and moves <= known.would_move:
         return
     await _write(table, scope, Waiting(would_move=moves, limit=limit, asked_at=now))
     await noticing.note(table, scope, [telling.mass_change(now.date(), moves, limit)], now)
 
 
-async def approve(table: Table, scope: Scope, actor: str) -> Waiting:
-    """Let it be done; `NothingWaits` (409)."""
+async def approve(table: Table, scope: Scope, actor: str, would_move: int | None = None) -> Waiting:
+    """Let up to so many seats be moved as were asked about; `NothingWaits` (409).
+
+    `AnotherNumber` (409) when by now it is not `would_move`, the number that the person saw.
+    """
     waiting = await find(table, scope)
     if waiting is None or waiting.state == "Dismissed":
         raise NothingWaits("Automation was not stopped.")
+    if would_move not in {None, waiting.would_move}:
+        raise AnotherNumber(f"{waiting.would_move} seats would change; look at it again.")
     approved = waiting.model_copy(update={"state": "Approved", "approved_by": actor})
     await _write(table, scope, approved)
     return approved
@@ -77,10 +92,10 @@ async def dismiss(table: Table, scope: Scope, actor: str) -> Waiting:
     return dismissed
 
 
-async def is_approved(table: Table, scope: Scope) -> bool:
-    """Whether a person has said yes."""
+async def approved(table: Table, scope: Scope) -> int:
+    """Up to how many seats a person has said yes; 0 without that."""
     waiting = await find(table, scope)
-    return waiting is not None and waiting.state == "Approved"
+    return waiting.would_move if waiting is not None and waiting.state == "Approved" else 0
 
 
 async def release(table: Table, scope: Scope) -> None:

@@ -17,7 +17,7 @@ from shared.licensing.refusals import ActionForbidden
 from shared.licensing.repository import Command, Ledgers, Outcome
 from shared.licensing.rules import orders, tier2
 from shared.licensing.rules.tier2 import Passing
-from shared.licensing.service import perform
+from shared.licensing.service import Preview, foreseen, perform
 from shared.licensing.wishes import change_order
 
 # What was begun was allowed when it was begun: it is ended under any standing.
@@ -136,6 +136,27 @@ async def apply_order(
     outcome = await perform(ledgers, scope, command, wish)
     await _follow(ledgers, command, outcome.book.pool(before.pool_id))
     return outcome
+
+
+async def foretell_order(ledgers: Ledgers, scope: Scope, order: orders.OrderChange) -> Preview:
+    """What `apply_order` would do, partners' pools that follow included; nothing is changed."""
+    snapshot = await ledgers.load(scope)
+    try:
+        decision = change_order(order).decide(snapshot.book)
+    except HoldfastError as refusal:
+        return Preview(False, refusal=refusal)
+    told = foreseen(decision)
+    parent = next(p for p in decision.after.pools.values() if order.order_id in p.orders)
+    for partner_id, child in sorted(parent.children.items()):
+        below = (await ledgers.load(Scope(partner_id))).book
+        follows = foreseen(tier2.follow_parent(below, child, parent.end))
+        told = replace(
+            told,
+            effects=(*told.effects, *(f"partner {partner_id}: {each}" for each in follows.effects)),
+            rules=tuple(dict.fromkeys((*told.rules, *follows.rules))),
+            changes=(*told.changes, *({**each, "partner": partner_id} for each in follows.changes)),
+        )
+    return told
 
 
 async def _heal_ends(ledgers: Ledgers, scope: Scope) -> int:

@@ -89,6 +89,12 @@ class MinimumTermDate(Refusal):
     code, status, title = "LIC_MIN_TERM", 422, "The minimum commitment ends later"
 
 
+class OrderBinds(Refusal):
+    """A marketplace order that nobody can cancel was made for the customer."""
+
+    code, status, title = "ORDER_BINDS_CUSTOMER", 409, "An order binds the customer"
+
+
 class PoolExhausted(Refusal):
     """The pool has less than is asked for."""
 

@@ -153,22 +153,21 @@ async def adjust(
     needs: Sequence[Need],
     *,
     actor: str = "timer",
-    approved: bool = False,
+    approved: int = 0,
 ) -> Swept:
     """Let automatic subscriptions follow what was read in the tenants (LIC-43 to 45).
 
     Leave out, or send None for, every tenant whose reading failed: it keeps what it has. More
-    than a tenth of the partner's seats in a day raises `MassChange` and changes nothing, until a
-    person approves.
+    than a tenth of the partner's seats in a day raises `MassChange` and changes nothing, unless
+    it is no more than a person has `approved` (seats in a day).
     """
     snapshot = await ledgers.load(scope)
     following = {sub.key: sub for sub in await ledgers.following(scope)}
     moving, moved = _foreseen(snapshot.book, following, needs)
-    if not approved:
-        head, day = snapshot.head, snapshot.book.day
-        before = head.automated if head.automated_on == day else 0
-        held = sum(pool.assigned for pool in snapshot.book.pools.values())
-        adjusting.check_mass_change(moved, before=before, held=held)
+    head, day = snapshot.head, snapshot.book.day
+    before = head.automated if head.automated_on == day else 0
+    held = sum(pool.assigned for pool in snapshot.book.pools.values())
+    adjusting.check_mass_change(moved, before=before, held=held, approved=approved)
     by_key = {need.key: need for need in moving}
 
     def decide(book: Book, keys: Sequence[str]) -> Decision:

@@ -10,7 +10,7 @@ from shared.kit.etags import check_if_match, strong_etag
 from shared.protection import changes, repositories, repository, rules
 from shared.protection.model import Policy
 from shared.protection.selection import check_objects, check_retention, check_services
-from shared.protection.service import AlreadyRunning
+from shared.protection.service import AlreadyRunning, check_connected
 
 if TYPE_CHECKING:
     from shared.bootstrap import Deps
@@ -81,7 +81,10 @@ async def set_interval(deps: "Deps", scope: Scope, policy_id: str, hours: int) -
 
 
 async def enable_policy(deps: "Deps", scope: Scope, policy_id: str) -> Policy:
-    """Scheduled starts resume, with a next run in the future (BKP-10); repeats change nothing."""
+    """Scheduled starts resume, with a next run in the future (BKP-10); repeats change nothing.
+
+    `CustomerGone` (409) for a customer that was disconnected.
+    """
     now = deps.clock.now()
 
     def enabled(policy: Policy) -> Policy | None:
@@ -94,6 +97,7 @@ async def enable_policy(deps: "Deps", scope: Scope, policy_id: str) -> Policy:
 
     # The Due row first: one whose policy says otherwise is dropped, a missing one never starts.
     current = await repository.get_policy(deps.tables, scope, policy_id)
+    await check_connected(deps, scope, current.customer_id)
     await repository.put_due(deps.tables, enabled(current) or current)
     policy = await changes.change_policy(deps.tables, scope, policy_id, enabled)
     await repository.put_due(deps.tables, policy)

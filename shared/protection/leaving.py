@@ -1,15 +1,17 @@
 """Letting a customer go: its licences end, its policies rest, its tenant is free for another."""
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from shared.access.model import Scope
 from shared.customers import licences
 from shared.customers import repository as customers
 from shared.customers.model import Customer, CustomerState
-from shared.kit.errors import Conflict
+from shared.kit.errors import Conflict, NotFound
 from shared.licensing import service, wishes
 from shared.licensing.repository import Command
 from shared.protection import editing, repository
+from shared.protection.service import NotRunning, stop_session
 
 if TYPE_CHECKING:
     from shared.bootstrap import Deps
@@ -28,7 +30,7 @@ async def disconnect(
 
     `MinimumTerm` (409) names the first day on which it works; then nothing has changed. Licences
     end first, because only they can refuse; every later step may be repeated, so a run that died
-    is finished by the next. Backups stay until their retention.
+    is finished by the next. What runs is stopped; backups stay until their retention.
     """
     about = await licences.asked(deps, scope, customer_id)
     customer = about.customer
@@ -41,6 +43,8 @@ async def disconnect(
     for policy in await repository.list_policies(deps.tables, scope, customer_id=customer_id):
         if policy.enabled:
             await editing.disable_policy(deps, scope, policy.policy_id)
+        if policy.running_session_id is not None:
+            await _stop(deps, scope, policy.running_session_id)
     if customer.tenant_id is not None:
         await customers.release_tenant(deps.tables, scope, customer, customer.tenant_id)
     gone = customer.model_copy(
@@ -54,3 +58,9 @@ async def disconnect(
     )
     saved = await customers.save(deps.tables, scope, gone)
     return saved, tuple(event.seq for event in done.events)
+
+
+async def _stop(deps: "Deps", scope: Scope, session_id: str) -> None:
+    """Its process starts no further object and ends it as Stopped."""
+    with contextlib.suppress(NotRunning, NotFound):  # over, or claimed and never begun
+        await stop_session(deps, scope, session_id)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.access.model import Scope
 from shared.customers import repository as customers
+from shared.customers.licences import CustomerGone
 from shared.customers.model import Customer, CustomerState
 from shared.kit import ids
 from shared.kit.errors import Conflict, Unprocessable
@@ -159,9 +160,11 @@ async def start_session(
 ) -> Session:
     """Claim a session for a manual run (BKP-08); the caller starts its orchestration.
 
-    `AlreadyRunning` while another one runs. A disabled policy may be run by hand (BKP-10).
+    `AlreadyRunning` while another one runs. A disabled policy may be run by hand (BKP-10), but
+    none of a customer that was disconnected: `CustomerGone`.
     """
     policy = await repository.get_policy(deps.tables, scope, policy_id)
+    await check_connected(deps, scope, policy.customer_id)
     now = deps.clock.now()
     session = Session(
         session_id=ids.newest_first(policy.customer_id, ids.SESSION, now),
@@ -174,6 +177,13 @@ async def start_session(
         updated_at=now,
     )
     return await claim_session(deps, scope, policy, session)
+
+
+async def check_connected(deps: "Deps", scope: Scope, customer_id: str) -> None:
+    """`CustomerGone` (409) for a customer that was disconnected: its policies rest (AMB-38)."""
+    customer = await customers.get(deps.tables, scope, customer_id)
+    if customer.state is CustomerState.DISCONNECTED:
+        raise CustomerGone("Its policies rest; restore points stay until their retention.")
 
 
 async def stop_session(deps: "Deps", scope: Scope, session_id: str) -> Session:

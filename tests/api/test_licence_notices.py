@@ -153,4 +153,7 @@ async def test_a_mass_change_is_told_and_can_be_dismissed(shop: Shop) -> None:
     assert (await shop.post("/licence-adjustment:approve")).json()["state"] == "Approved"
     await brake.ask(table, shop.scope, more, now)  # the night before it was carried out
     assert (await shop.get("/licence-adjustment"))["state"] == "Approved"
-    assert not await brake.is_approved(table, Scope("nobody"))
+    fewer = MassChange("too much", rule="beyond 8", wouldMove=20, limit=10)
+    await brake.ask(table, shop.scope, fewer, now)  # less than was approved needs no new word
+    assert await brake.approved(table, shop.scope) == 29
+    assert await brake.approved(table, Scope("nobody")) == 0

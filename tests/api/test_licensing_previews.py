@@ -153,6 +153,8 @@ async def test_cus_29_a_customer_that_left_is_gone_and_its_tenant_free(shop: Sho
     gone = await customers.get(shop.deps.tables, shop.scope, shop.customer)
     await customers.claim_tenant(shop.deps.tables, shop.scope, gone, TENANT)
     policy = await create_policy(shop.deps, shop.scope, shop.customer, name="Nightly")
+    path = f"/policies/{policy.policy_id}"
+    session = (await shop.post(f"{path}/sessions")).json()["id"]
     await shop.assigned(30)
     problem = check_problem(
         await shop.post(f"/customers/{shop.customer}:disconnect", {"confirmed": False}),
@@ -172,6 +174,12 @@ async def test_cus_29_a_customer_that_left_is_gone_and_its_tenant_free(shop: Sho
     assert shop.customer not in listed
     (found,) = (await shop.get("/customers?state=Disconnected"))["value"]
     assert found["id"] == shop.customer
+    rested = await protection.get_policy(shop.deps.tables, shop.scope, policy.policy_id)
+    assert not rested.enabled
+    stopped = await protection.get_session(shop.deps.tables, shop.scope, session)
+    assert (stopped.stop_requested, stopped.state) == (True, "Stopping")
+    for verb in (":enable", "/sessions"):
+        check_problem(await shop.post(f"{path}{verb}"), 409, "CUSTOMER_DISCONNECTED")
     rested = await protection.get_policy(shop.deps.tables, shop.scope, policy.policy_id)
     assert not rested.enabled
     assert await customers.find_owner(shop.deps.tables, TENANT) is None
@@ -209,3 +217,38 @@ async def test_the_comparison_finds_what_was_tampered_with(shop: Shop, row: str)
     else:
         assert key in told["differences"][0]
     assert code_of(await shop.post("/ledger:verify")) == ""
+
+
+async def test_res_08_an_order_told_in_advance_names_the_pools_that_follow(shop: Shop) -> None:
+    chain = await Chain(shop).open()
+    below, reseller = await chain.joined()
+    assert (await chain.pass_on(reseller, 40)).status_code == 200
+    shop.day(date(2026, 3, 1))
+    before = await shop.state(), await below.state()
+    change = {"orderId": "order1", "action": "renew", "end": "2027-12-31"}
+    told = await shop.preview_order("changeOrder", **change)
+    moved = [each for each in told["changes"] if each.get("partner") == below.partner_id]
+    child = (await below.get("/pools"))["value"][0]["id"]
+    assert (moved[0]["row"], moved[0]["field"], moved[0]["before"], moved[0]["after"]) == (
+        f"pool~{child}", "end", "2026-12-31", "2027-12-31",
+    )  # fmt: skip
+    assert any(below.partner_id in each for each in told["effects"])
+    same = await shop.preview_order(
+        "changeOrder", orderId="order1", action="quantity", quantity=120
+    )
+    assert not any("partner" in each for each in same["changes"])  # nothing of theirs moves
+    told = (await shop.post(f"/pools/{chain.pool}:previewCancel", {})).json()
+    assert told["isAllowed"], told
+    assert (await shop.state(), await below.state()) == before
+    payg = await shop.buy(
+        item="CMG", quantity=None, paymentType="Payg", paymentOption="Monthly", end="2027-12-31"
+    )
+    chain.pool = payg
+    assert (await chain.pass_on(reseller, 5)).status_code == 200
+    shop.day(date(2026, 6, 1))
+    told = (await shop.post(f"/pools/{payg}:previewCancel", {})).json()
+    ends = {each["row"]: each["after"] for each in told["changes"] if each["field"] == "end"}
+    assert set(ends) == {f"pool~{payg}", f"pool~{payg}-t2"}
+    cancelled = await shop.post(f"/pools/{payg}:cancel", {})  # and so it comes
+    assert cancelled.json()["pool"]["end"] == ends[f"pool~{payg}-t2"]
+    assert (await below.pool(f"{payg}-t2"))["end"] == ends[f"pool~{payg}-t2"]

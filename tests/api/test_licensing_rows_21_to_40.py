@@ -120,7 +120,7 @@ async def test_lic_27_monthly_marketplace_pools_shrink_at_the_renewal(shop: Shop
     found = await renewed(50, "2026-03-31")
     assert (found["total"], found["available"], found["phase"]) == (50, -10, "Overcommitted")
     assert found["notices"][0]["kind"] == "overcommitted"
-    kinds = {each["kind"]: each for each in (await shop.get("/licence-notices"))["value"]}
+    kinds = {each["kind"]: each for each in (await shop.get("/licence-attention"))["value"]}
     assert (kinds["overcommitted"]["quantity"], kinds["overcommitted"]["rule"]) == (10, "AMB-08")
     first, shop.customer = shop.customer, await shop.add_customer()
     refused(await shop.assign(1, poolId=pool), 409, "POOL_OVERCOMMITTED", "AMB-08")

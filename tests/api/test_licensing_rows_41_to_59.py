@@ -101,7 +101,7 @@ async def test_lic_44_a_decrease_in_the_lock_waits(shop: Shop, tenant: Tenant) -
     tenant.users = 25
     sub = (await adjusted(shop))["value"][0]
     assert (sub["quantity"], sub["pendingDecrease"]) == (30, 25)
-    (waiting,) = (await shop.get("/licence-notices"))["value"]
+    (waiting,) = (await shop.get("/licence-attention"))["value"]
     seen = (waiting["kind"], waiting["on"], waiting["quantity"], waiting["subscriptionId"])
     assert seen == ("pendingDecrease", "2026-02-01", 5, SLOT)
     shop.day(date(2026, 1, 31))
@@ -121,7 +121,7 @@ async def test_lic_45_an_increase_takes_what_there_is(shop: Shop, tenant: Tenant
     done = await adjusted(shop)
     assert (done["value"][0]["quantity"], done["value"][0]["shortfall"]) == (34, 6)
     assert done["notices"][0]["kind"] == "shortfall"
-    notices = (await shop.get("/licence-notices"))["value"]
+    notices = (await shop.get("/licence-attention"))["value"]
     assert [(each["kind"], each["quantity"]) for each in notices] == [
         ("poolLow", 0),
         ("shortfall", 6),
@@ -188,7 +188,7 @@ async def test_lic_51_usable_until_the_end_of_the_day(shop: Shop) -> None:
     shop.day(date(2026, 2, 28))
     await shop.sweep()
     assert (await shop.sub())["state"] == "Active"
-    (near,) = (await shop.get("/licence-notices"))["value"]
+    (near,) = (await shop.get("/licence-attention"))["value"]
     assert (near["kind"], near["on"], near["threshold"]) == ("expiring", "2026-02-28", 1)
     shop.day(date(2026, 3, 1))
     assert (await shop.sub())["state"] == "Expired"  # also before the sweep
@@ -207,6 +207,10 @@ async def test_lic_52_providers_edit_policies_under_the_variable_model(shop: Sho
     found = await use(shop)
     assert (found["licenceModel"], found["isPolicyEditingAllowed"]) == ("Variable", True)
     assert found["counted"] is None  # no tenant to read
+    settings = {"plan": "Flex", "licenceModel": "Fixed"}
+    await shop.assigned(None, slot="VDC", settings=settings)
+    found = await use(shop)
+    assert (found["licenceModel"], found["isPolicyEditingAllowed"]) == ("Fixed", False)
 
 
 async def test_lic_53_licences_in_use_and_their_history(shop: Shop) -> None:

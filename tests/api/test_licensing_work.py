@@ -202,3 +202,32 @@ async def test_a_mass_change_stops_and_asks(shop: Shop, tenant: dict[str, Any]) 
     await nightly.adjust_approved(shop.deps)
     assert (await shop.sub())["quantity"] == 2
     assert (await shop.get("/licence-adjustment"))["state"] == "None"
+
+
+async def test_an_approval_holds_for_the_number_that_was_asked(
+    shop: Shop, tenant: dict[str, Any]
+) -> None:
+    await shop.buy()
+    shop.customer = await shop.add_customer(tenant_id=TENANT)
+    await shop.assigned(30, mode="AutoAdjusted")
+    shop.day(date(2026, 3, 1))
+    tenant[TENANT] = {"Microsoft365": 10, "Dynamics365": 0}
+    await nightly.adjust_all(shop.deps)
+    answer = await shop.post("/licence-adjustment:approve", {"wouldMove": 19})
+    check_problem(answer, 409, "ANOTHER_NUMBER")
+    answer = await shop.post("/licence-adjustment:approve", {"wouldMove": "20"})
+    problem = check_problem(answer, 400, "INVALID_INPUT")
+    assert problem["errors"][0]["pointer"] == "#/wouldMove"
+    assert (await shop.post("/licence-adjustment:approve", {"wouldMove": 20})).status_code == 200
+    tenant[TENANT] = {"Microsoft365": 2, "Dynamics365": 0}  # it grew before it was carried out
+    await nightly.adjust_approved(shop.deps)
+    assert (await shop.sub())["quantity"] == 30
+    waiting = await shop.get("/licence-adjustment")
+    assert (waiting["state"], waiting["wouldMove"]) == ("Waiting", 28)
+    await shop.post("/licence-adjustment:approve", {"wouldMove": 28})
+    tenant[TENANT] = {"Microsoft365": 5, "Dynamics365": 0}  # it became less: still approved
+    await nightly.adjust_all(shop.deps)
+    assert (await shop.get("/licence-adjustment"))["state"] == "Approved"
+    await nightly.adjust_approved(shop.deps)
+    assert (await shop.sub())["quantity"] == 5
+    assert (await shop.get("/licence-adjustment"))["state"] == "None"

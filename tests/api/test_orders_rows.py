@@ -140,6 +140,9 @@ async def test_mkt_09_lic_47_a_cancelled_order_cuts_every_expiry_once(
     told = await market.explained("po-1", distributor.source)
     assert [n["kind"] for e in told["entries"] for n in e["notices"]] == ["orderCancelled"]
     assert (await distributor.order())["state"] == "Cancelled"
+    noticed = (await market.get("/notices", market.headers))["value"]  # the partner is notified
+    (notice,) = [each for each in noticed if each["kind"] == "orderCancelled"]
+    assert (notice["rule"], notice["what"]["on"]) == ("LIC-47", last.isoformat())
     await market.adds_up()
 
 
@@ -217,6 +220,36 @@ async def test_mkt_13_an_order_brings_its_customer_pending(distributor: Seller) 
     assert (customer["displayName"], customer["state"]) == ("New customer", "Pending")
     assert (await distributor.order())["customerId"] == customer["id"]
     assert (await market.pool())["total"] == 50
+
+
+async def test_amb_38_an_order_that_nobody_can_cancel_binds_its_customer(
+    distributor: Seller,
+) -> None:
+    await distributor.send(distributor.document(customer={"displayName": "New customer"}))
+    market = distributor.market
+    (customer,) = (await market.get("/customers", market.headers))["value"]
+    path = f"/customers/{customer['id']}"
+    ends = date.fromisoformat((await market.pool())["end"])
+    after = (ends + timedelta(days=1)).isoformat()
+    asked = {"change": {"verb": "disconnect"}}
+    told = await market.api.post(
+        f"{path}/subscriptions:preview", json=asked, headers=market.headers
+    )
+    assert told.json()["refusal"]["firstAllowedOn"] == after, told.text
+    gone = {"json": {"confirmed": True}, "headers": market.headers}
+    answer = await market.api.post(f"{path}:disconnect", **gone)
+    assert (answer.status_code, code(answer)) == (409, "ORDER_BINDS_CUSTOMER")
+    assert (answer.json()["rule"], answer.json()["firstAllowedOn"]) == ("AMB-38", after)
+    # Another customer of the same partner is not bound by it.
+    other = await market.api.post("/customers", json={"displayName": "C"}, headers=market.headers)
+    answer = await market.api.post(f"/customers/{other.json()['id']}:disconnect", **gone)
+    assert answer.status_code == 200, answer.text
+    # The distributor itself ends the order; the day after, nothing binds any more.
+    last = market.deps.clock.now().date() - timedelta(days=1)
+    cancel = distributor.document(status="Cancelled", cancelledOn=last.isoformat())
+    assert (await distributor.send(cancel)).status_code == 200
+    answer = await market.api.post(f"{path}:disconnect", **gone)
+    assert answer.status_code == 200, answer.text
 
 
 @pytest.mark.parametrize("left_out", ["contractEffective", "end"])

@@ -18,13 +18,14 @@ MASS_CHANGE_FLOOR = 10
 """Seats that are never a mass change, so that small partners are not asked every night."""
 
 
-def check_mass_change(moved: int, *, before: int, held: int) -> None:
+def check_mass_change(moved: int, *, before: int, held: int, approved: int = 0) -> None:
     """`MassChange` (409) when automation would pass its share of the day.
 
-    `moved` seats now, `before` already moved today by automation, `held` by all customers.
+    `moved` seats now, `before` already moved today by automation, `held` by all customers. More
+    than the share passes up to what a person has `approved`.
     """
     most = max(MASS_CHANGE_FLOOR, int(held * MASS_CHANGE_SHARE))
-    if moved + before > most:
+    if moved + before > max(most, approved):
         raise MassChange(
             f"{moved + before} of {held} seats would change today; {most} may.",
             rule="beyond 8",

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from shared.catalogue import rules as catalogue_rules
 from shared.catalogue.model import Basis, Catalogue
-from shared.licensing.book import Book
+from shared.licensing.book import LIVE, Book
 from shared.licensing.model import Pool, State, Subscription
 from shared.licensing.rules import dates
 
@@ -118,10 +118,20 @@ def licence_change(previous: int, now: int) -> int:
     return now - previous
 
 
-LICENCE_MODEL: Literal["Variable"] = "Variable"
-"""Of every customer: the one model that the specification describes (LIC-52)."""
+LicenceModel = Literal["Variable", "Fixed"]
 
 
-def policy_editing_allowed(licence_model: str) -> bool:
+def licence_model(book: Book, customer_id: str) -> LicenceModel:
+    """The customer's current model (LIC-52): what its live subscriptions say, Variable unless."""
+    said = {
+        sub.settings.get("licenceModel")
+        for sub in book.of_customer(customer_id)
+        if sub.state in LIVE and not dates.is_over(sub, book.pool_of(sub), book.day)
+    }
+    # Mixed in one tenancy (EXT-08): the narrower one is what the provider must keep to.
+    return "Fixed" if "Fixed" in said else "Variable"
+
+
+def policy_editing_allowed(model: LicenceModel) -> bool:
     """Providers edit policies under the Variable model (LIC-52)."""
-    return licence_model == "Variable"
+    return model == "Variable"

@@ -27,7 +27,7 @@ async def test_lic_42_manual_stays_as_entered(world: World) -> None:
     with refused("INVALID_INPUT", "LIC-42"):
         await world.assign(None, mode=Mode.MANUAL)
     await world.assign(30, mode=Mode.MANUAL)
-    await adjust(world.ledgers, world.scope, [Need("sub~c1~CBM-M365", 40)], approved=True)
+    await adjust(world.ledgers, world.scope, [Need("sub~c1~CBM-M365", 40)], approved=10**9)
     sub = await world.sub()
     assert (sub.quantity, views.usage(sub, 40)) == (30, "40/30")
 
@@ -146,6 +146,13 @@ def test_lic_52_providers_edit_policies_under_the_variable_model() -> None:
     assert not views.policy_editing_allowed("Fixed")
 
 
+async def test_lic_52_the_model_is_what_the_customer_has(world: World) -> None:
+    assert views.licence_model(await world.book(), "c1") == "Variable"
+    settings = {"plan": "Flex", "licenceModel": "Fixed"}
+    await world.assign(None, slot="VDC", settings=settings)
+    assert views.licence_model(await world.book(), "c1") == "Fixed"
+
+
 def test_lic_53_licences_in_use_are_protected_users() -> None:
     users = {f"u{n}": True for n in range(14)} | {"shared": False}
     assert views.licences_in_use(users) == 14
@@ -223,7 +230,7 @@ async def test_beyond_8_automation_stops_at_a_tenth_of_the_seats(world: World) -
     await adjust(world.ledgers, world.scope, [Need(key, 215)])
     with refused("MASS_CHANGE_STOPPED"):  # the day's sum counts
         await adjust(world.ledgers, world.scope, [Need(key, 230)])
-    await adjust(world.ledgers, world.scope, [Need(key, 230)], approved=True)
+    await adjust(world.ledgers, world.scope, [Need(key, 230)], approved=10**9)
     assert (await world.sub()).quantity == 230
 
 

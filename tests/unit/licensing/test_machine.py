@@ -210,7 +210,8 @@ class Books(RuleBasedStateMachine):
     @rule(which=WHICH, licences=st.integers(0, 60) | st.none())
     def follow_licences(self, which: int, licences: int | None) -> None:
         key = self.one(which).key
-        self.run(adjust(self.world.ledgers, self.world.scope, [Need(key, licences)], approved=True))
+        needs = [Need(key, licences)]
+        self.run(adjust(self.world.ledgers, self.world.scope, needs, approved=10**9))
 
     @rule(pool=st.sampled_from(["direct", "payg"]), count=COUNT, back=st.booleans())
     def tier2(self, pool: str, count: int, back: bool) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from shared.access.user_service import Users
     from shared.audit.service import Trail
     from shared.audit.signing import Signer
+    from shared.billing.repository import Prices
     from shared.customers.doors import Doors
     from shared.kit.idempotency import IdempotencyStore
     from shared.kit.ratelimits import RateLimiter
@@ -194,6 +195,13 @@ class Deps:
             answers = await self.storage.container(ANSWERS)
             self._idempotency = IdempotencyStore(self.tables["Idempotency"], answers, self.clock)
         return self._idempotency
+
+    @cached_property
+    def prices(self) -> "Prices":
+        """Price books, billing profiles and how customers are billed."""
+        from shared.billing.repository import TABLE, Prices
+
+        return Prices(self.tables[TABLE], self.clock)
 
     async def usage(self) -> "UsageRows":
         """Days, months and reports of usage."""

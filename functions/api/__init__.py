@@ -5,6 +5,7 @@ from functions.api.api_clients import router as api_clients
 from functions.api.api_keys import router as api_keys
 from functions.api.audit import router as audit
 from functions.api.batch_edits import router as batch_edits
+from functions.api.billing import router as billing
 from functions.api.catalogue import router as catalogue
 from functions.api.channels import router as channels
 from functions.api.consent import router as consent
@@ -98,6 +99,7 @@ ROUTERS: list[Router] = [
     channels,
     usage,
     usage_books,
+    billing,
     audit,
 ]
 """Every resource of the API, mounted under the prefix."""

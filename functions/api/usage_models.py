@@ -383,6 +383,7 @@ class AdjustmentOut(ApiModel):
     billed_amount: Decimal
     right_amount: Decimal
     amount: Decimal
+    currency: str | None = Field(description="Null for bare quantities")
     events: list[int]
     billed_in: str | None = Field(description="The month that bills it; null until it closes")
 
@@ -390,5 +391,5 @@ class AdjustmentOut(ApiModel):
     def of(cls, found: Adjustment, billed_in: str) -> "AdjustmentOut":
         """The adjustment as partners see it."""
         values = found.model_dump() | {"pool_id": found.pool_id or None}
-        values["billed_in"] = billed_in or None
+        values |= {"billed_in": billed_in or None, "currency": found.currency or None}
         return cls(**values | {"events": list(found.events)})

@@ -106,6 +106,13 @@ _LIST = (
         per_customer=False,
     ),
     Permission(
+        "BillingManagement",
+        "Billing Management",
+        "Set resale prices and billing profiles; see what customers are billed and what they cost.",
+        _STAFF,
+        per_customer=False,
+    ),
+    Permission(
         "ResellerManagement",
         "Reseller Management",
         "Manage resellers of the second tier and the licences they hold.",
@@ -271,6 +278,8 @@ RIGHTS: dict[str, Right] = {
     "licences.write": _right("LicenceManagement"),
     "usage.read": _right(MONITORING),
     "usage.submit": _right("UsageSubmission"),
+    "billing.read": _right("BillingManagement"),
+    "billing.write": _right("BillingManagement"),
     "resellers.read": _right("ResellerManagement", area=LICENCES),
     "resellers.write": _right("ResellerManagement", area=LICENCES),
 }

@@ -93,6 +93,37 @@ class PriceBook(_Data):
     """Pool item -> price."""
 
 
+class KeptBook(_Data):
+    """One version of a price book as it is kept; another one stands beside it, never over it."""
+
+    book: PriceBook
+    name: str
+    valid_from: str = Field(pattern=MONTH_PATTERN)
+    """The first month it is valid for."""
+    made_at: datetime
+    made_by: str
+
+
+class Profile(_Data):
+    """How customers are billed: with which prices, in whose name."""
+
+    profile_id: str
+    name: str
+    book_id: str
+    issuer: str = ""
+    """Printed at the top: name and address as the partner writes them."""
+    footer: str = ""
+
+
+class BilledCustomer(_Data):
+    """Whether a customer gets billing reports, who receives them, by which profile (CUS-16)."""
+
+    send_reports: bool = False
+    recipients: tuple[str, ...] = ()
+    profile_id: str = ""
+    """Empty: the partner's profile `default`."""
+
+
 class Measurement(_Data):
     """One day's measured value of one customer and item."""
 
@@ -189,5 +220,44 @@ class Adjustment(_Data):
     right_amount: Decimal
     amount: Decimal
     """`right_amount - billed_amount`; negative is a credit."""
+    currency: str = ""
+    """Empty for bare quantities."""
     events: tuple[int, ...]
     """Ledger events that became known after the month was rated."""
+
+
+class CustomerInvoice(_Data):
+    """What one customer is billed for one month; its bytes are kept and never edited."""
+
+    format: Literal["holdfast-invoice-1"] = "holdfast-invoice-1"
+    number: str
+    partner_id: str
+    customer_id: str
+    customer_name: str
+    month: str = Field(pattern=MONTH_PATTERN)
+    profile: str
+    issuer: str
+    footer: str
+    price_book: str
+    currency: str
+    known_at: datetime
+    input_hash: str
+    lines: tuple[Line, ...]
+    adjustments: tuple[Adjustment, ...]
+    """Late data of months billed before."""
+    subtotal: Decimal
+    adjusted: Decimal
+    total: Decimal
+    """Tax-free."""
+    other_totals: dict[str, Decimal] = {}
+    """Adjustments of months that were billed in another currency, summed by it."""
+
+    @cached_property
+    def content(self) -> bytes:
+        """Canonical JSON: sorted keys, no white space, Decimals as strings."""
+        return orjson.dumps(self.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of `content`, hex."""
+        return hashlib.sha256(self.content).hexdigest()

@@ -26,6 +26,7 @@ LAST = "\x7f"
 
 NAMES = (
     "Access",
+    "Billing",
     "Consents",
     "Customers",
     "Drills",

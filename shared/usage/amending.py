@@ -1,7 +1,8 @@
 """Late data: a closed month is rated again by what is known now; it is never edited."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from shared.access.model import Scope
@@ -49,30 +50,33 @@ async def rated_again(
 
 
 async def keep_differences(
-    rows: UsageRows, scope: Scope, month: str, kind: str, billed: Invoice, right: Invoice
+    rows: UsageRows,
+    scope: Scope,
+    month: str,
+    kind: str,
+    billed: Invoice,
+    right: Invoice,
+    currencies: Mapping[str, str] = MappingProxyType({}),
 ) -> Sequence[Adjustment]:
-    """Keep what differs from billed plus adjusted; the adjustments found now."""
+    """Keep what differs from billed plus adjusted; the adjustments found now.
+
+    `currencies`: customer -> the currency it was billed in.
+    """
     before = [each async for each in rows.amendments(scope, month, kind=kind)]
     made = tuple(adjustment for each in before for adjustment in each.adjustments)
-    found = adjustments(billed, right, made)
+    found = tuple(
+        each.model_copy(update={"currency": currencies.get(each.customer_id, "")})
+        for each in adjustments(billed, right, made)
+    )
     if not found:
         return ()
     following = Amendment(month, kind, len(before) + 1, found)
     if await rows.add_amendment(scope, following):
         return found
     # Somebody amended at the same time: what they kept counts as adjusted.
-    return await keep_differences(rows, scope, month, kind, billed, right)
+    return await keep_differences(rows, scope, month, kind, billed, right, currencies)
 
 
 def months_to_amend(closed: Sequence[str]) -> list[str]:
     """The newest closed months, oldest first."""
     return sorted(closed)[-AMENDED_MONTHS:]
-
-
-async def amend_all(deps: "Deps", rows: UsageRows, scope: Scope) -> int:
-    """Look at the newest closed months of a partner again; the adjustments found."""
-    closed = [m for m, noted in await rows.months(scope) if noted.get("state") == "Closed"]
-    found = 0
-    for month in months_to_amend(closed):
-        found += len(await amend(deps, rows, scope, month))
-    return found

@@ -79,9 +79,13 @@ def resale_input(
     days: Iterable[Day],
     known_at: datetime,
     prices: PriceBook,
+    customers: frozenset[str] = frozenset(),
 ) -> RatingInput:
-    """What its customers are billed by: every pool, one line per item; items without a price that
-    are measured for everybody (Flex, Storage) are left out, others are refused by rating."""
+    """What its customers are billed by: every pool, one line per item.
+
+    What is measured for everybody (Flex, Storage) counts only where it has a price; an item that
+    was assigned and has none is refused by rating. `customers` empty: all.
+    """
     measured = [each for each in measurements(days) if each.item in prices.prices]
     return RatingInput(
         partner_id=scope.partner_id,
@@ -91,6 +95,7 @@ def resale_input(
         events=books.events,
         pools=books.every,
         measurements=measured,
+        customers=customers,
     )
 
 

@@ -9,7 +9,7 @@ from shared.access.model import Scope
 from shared.kit.errors import HoldfastError
 from shared.licensing import standings
 from shared.licensing.repository import TABLE as LICENSING
-from shared.usage import amending, closing, measuring, service, snapshots
+from shared.usage import amending, closing, measuring, reselling, service, snapshots
 from shared.usage.refusals import UsageUnknown
 
 if TYPE_CHECKING:
@@ -54,7 +54,11 @@ async def close_month(deps: "Deps", scope: Scope, month: str) -> dict[str, Any]:
     except UsageUnknown as refused:
         log.warning("%s of %s is held up: %s", month, scope.partner_id, refused.detail)
         return {"state": "Blocked", "detail": refused.detail}
-    return {"state": "Closed", "lines": len(closed.invoice.lines)}
+    told = await reselling.bill(deps, rows, scope, month)
+    if told["state"] == "Unpriced":
+        log.warning("%s of %s has items without a price: %s", month, scope.partner_id, told)
+        return told
+    return {"state": "Closed", "lines": len(closed.invoice.lines), "resale": told["state"]}
 
 
 async def take_pictures(deps: "Deps", month: str) -> int:
@@ -70,8 +74,14 @@ async def take_pictures(deps: "Deps", month: str) -> int:
 
 
 async def amend_partner(deps: "Deps", scope: Scope) -> int:
-    """Late data of a partner's newest closed months; the adjustments found."""
-    return await amending.amend_all(deps, await deps.usage(), scope)
+    """Look at the newest closed months of a partner again; the adjustments found."""
+    rows = await deps.usage()
+    closed = [m for m, noted in await rows.months(scope) if noted.get("state") == "Closed"]
+    found = 0
+    for month in amending.months_to_amend(closed):
+        found += len(await amending.amend(deps, rows, scope, month))
+        found += len(await reselling.amend(deps, rows, scope, month))
+    return found
 
 
 async def keep_deadlines(deps: "Deps") -> int:

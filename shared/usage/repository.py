@@ -85,6 +85,10 @@ class UsageRows:
         """Bytes by their SHA-256; `BlobMissing`."""
         return await self._blobs.get(name)
 
+    async def part(self, name: str, offset: int, length: int) -> bytes:
+        """A range of kept bytes."""
+        return await self._blobs.get(name, offset, length)
+
     async def find_month(self, scope: Scope, month: str) -> dict[str, Any] | None:
         """What is noted of a month: closed content and hashes, or what holds it up."""
         row = await self._months.find(scope.partner_id, _MONTH + month)

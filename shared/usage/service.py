@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from shared.access.model import Scope
-from shared.billing.model import Adjustment, Invoice, Line
+from shared.billing.model import Adjustment, CustomerInvoice, Invoice, Line
+from shared.billing.repository import valid_in
 from shared.billing.rules import explaining
 from shared.billing.rules.supposing import Answer, ChangePrice, Supposition, suppose
 from shared.customers import repository as customers
@@ -17,9 +18,9 @@ from shared.kit.etags import check_if_match, strong_etag
 from shared.kit.ids import new_id
 from shared.licensing import standings
 from shared.licensing.repository import TABLE
-from shared.usage import rules
+from shared.usage import reselling, rules
 from shared.usage.days import Day
-from shared.usage.inputs import partner_input, read_books
+from shared.usage.inputs import partner_input, read_books, resale_input
 from shared.usage.model import LicenceLine, Report
 from shared.usage.repository import UsageRows
 
@@ -132,16 +133,56 @@ async def explain(
 ) -> Explained:
     """Why a line of a closed month is what it is: events, objects, rules, arithmetic."""
     rated = await invoice(rows, scope, month)
+    return await _explained(deps, rows, scope, month, line_id, rated)
+
+
+async def explain_resale(
+    deps: "Deps", rows: UsageRows, scope: Scope, month: str, customer_id: str, line_id: str
+) -> Explained:
+    """Why a line of a customer's invoice is what it is, with its prices."""
+    content = await reselling.document(rows, scope, month, customer_id)
+    billed = CustomerInvoice.model_validate_json(content)
+    return await _explained(deps, rows, scope, month, line_id, billed)
+
+
+async def _explained(
+    deps: "Deps",
+    rows: UsageRows,
+    scope: Scope,
+    month: str,
+    line_id: str,
+    rated: Invoice | CustomerInvoice,
+) -> Explained:
     line = next((each for each in rated.lines if each.line_id == line_id), None)
     if line is None or not scope.covers(line.customer_id):
         raise NotFound(f"{month} has no line {line_id[:32]!r}.")
-    events = {event.seq: event for event in await deps.ledgers.ledger(scope)}
+    whole = Scope(scope.partner_id)
+    events = {event.seq: event for event in await deps.ledgers.ledger(whole)}
     counted = next((run for run in line.runs if run.first == line.counted_on), None)
     objects = []
     if counted is not None and counted.evidence:
         objects = orjson.loads(await rows.content(counted.evidence))
     told = explaining.explain(line, events, rated.currency)
     return Explained(line, told, objects, rated.input_hash)
+
+
+async def simulate_resale(
+    deps: "Deps",
+    rows: UsageRows,
+    scope: Scope,
+    month: str,
+    book_id: str,
+    changes: Sequence[Supposition],
+) -> Answer:
+    """What-if with prices: every customer by one price book; nothing is written."""
+    await _check_customers(deps, scope, changes)
+    versions = await deps.prices.versions(scope, book_id)
+    prices = valid_in(versions, book_id, month)
+    if prices is None:
+        raise NotFound(f"There is no price book {book_id[:64]!r} that is valid in {month}.")
+    first = rules.first_of(month)
+    days, books = await rows.days(scope, first), await read_books(deps, scope)
+    return suppose(resale_input(books, scope, first, days, deps.clock.now(), prices), changes)
 
 
 async def simulate(
@@ -155,15 +196,19 @@ async def simulate(
 
     `NotFound` for a change of a customer that is not there.
     """
-    for each in changes:
-        if not isinstance(each, ChangePrice):
-            await customers.get(deps.tables, scope, each.customer_id)
+    await _check_customers(deps, scope, changes)
     first = rules.first_of(month)
     days, books = await rows.days(scope, first), await read_books(deps, scope)
     agreement = rules.agreement_for(await rows.agreements(scope), month)
     counting = agreement.counting if agreement else rules.COUNTING
     given = partner_input(books, scope, first, days, deps.clock.now(), counting)
     return suppose(given, changes)
+
+
+async def _check_customers(deps: "Deps", scope: Scope, changes: Sequence[Supposition]) -> None:
+    for each in changes:
+        if not isinstance(each, ChangePrice):
+            await customers.get(deps.tables, scope, each.customer_id)
 
 
 async def adjustments(

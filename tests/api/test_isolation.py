@@ -22,7 +22,7 @@ from tests.api.world import HIDDEN, SECRET, World
 PUBLIC = {
     "documents_openapi", "documents_page", "documents_asset", "consent_callback",
     "webhook_microsoft", "webhook_cloudblue", "webhook_orders", "marketplace_landing",
-    "orders_schema",
+    "order_schema",
 }  # fmt: skip
 CUSTOMER_PARAMETERS = {
     "customer_id", "policy_id", "session_id", "object_id", "restore_id", "operation_id",
@@ -33,7 +33,7 @@ LIMITED = ("groupUser", "limitedDaemon", "key", "customerAdmin", "customerUser",
 
 OTHERS = ("role_id", "user_id", "client_id", "reseller_id")
 
-OF_THE_CALLER = {"month", "number"}
+OF_THE_CALLER = {"month", "number", "book_id", "profile_id"}
 """Parts of a path that every partner has for itself: nobody else's can be named with them."""
 
 # Query parameters that a route cannot do without.
@@ -107,6 +107,19 @@ def usage_bodies(target: dict[str, str]) -> dict[str, Any]:
             "changes": [seats | {"customerId": target["customer_id"]}],
         },
         "usage_set_agreement": {"aggregator": "A", "validFrom": "2026-01-01"},
+        "price_book_add_version": {
+            "name": "B",
+            "currency": "EUR",
+            "validFrom": "2026-01",
+            "prices": {"Flex": {"unitPrice": "2"}},
+        },
+        "billing_set_profile": {"name": "D", "bookId": "missing"},
+        "customer_set_billing": {"recipients": ["x@x.example"]},
+        "billing_simulate": {
+            "month": "2026-03",
+            "priceBook": "missing",
+            "changes": [seats | {"customerId": target["customer_id"]}],
+        },
     }
 
 

@@ -40,7 +40,9 @@ EVERY_FLAG = Flags(True, True, True, True, True, True)
 Bearer = Callable[..., dict[str, str]]
 OWNER = "11111111-0000-0000-0000-00000000000a"
 ITEM = "ab" * 32
-FIXED = {"n", "item_key", "subscription_id", "code", "month", "number", "line_id"}
+FIXED = {
+    "n", "item_key", "subscription_id", "code", "month", "number", "line_id", "book_id", "profile_id",
+}  # fmt: skip
 """Parts of a path that are the same below every customer."""
 
 
@@ -293,5 +295,7 @@ async def _customer(deps: Deps, partner: Partner, name: str, tenant: str) -> dic
         "partner_id": ids.new_id(),
         "month": "2026-03",
         "number": "RA-1",
+        "book_id": "b1",
+        "profile_id": "b1",
         "line_id": "0123456789abcdef",
     }

@@ -10,13 +10,13 @@ import pytest
 from shared.customers import repository as customers
 from shared.customers.model import CustomerState
 from shared.kit.errors import NotFound
-from shared.licensing import rows as licensing_rows
 from shared.licensing import wishes
-from shared.licensing.ledger import Event, Move, sealed
+from shared.licensing.ledger import Event, Move
 from shared.usage import amending, closing, measuring, rules, service, snapshots
 from shared.usage.model import Agreement, Commitment, ReportState
 from shared.usage.refusals import MonthRunning, UsageUnknown
 from tests.contract.usage.conftest import Ground
+from tests.ledgers import plant
 
 MARCH, APRIL, MAY = "2026-03", "2026-04", "2026-05"
 APRIL1, MAY1 = date(2026, 4, 1), date(2026, 5, 1)
@@ -191,22 +191,7 @@ async def late(ground: Ground, customer_id: str, by: int, day: date) -> None:
         kind="Increased", subject=held, effective=day,
         moves=(Move(source=ends[0], target=ends[1], quantity=abs(by), pool="payg", lot=day),),
     )  # fmt: skip
-    await plant(ground, event)
-
-
-async def plant(ground: Ground, event: Event) -> None:
-    """Append to the ledger by its own repository, as a channel's late message does."""
-    table = ground.deps.tables["Licensing"]
-    ledgers = ground.deps.ledgers
-    head, etag = await ledgers._head(ground.scope.partner_id)
-    written = sealed(event, seq=head.seq + 1, previous=head.hash, recorded=ground.clock.now())
-    moved = head.model_copy(update={"seq": written.seq, "hash": written.hash})
-    await table.batch(
-        [
-            ("insert", licensing_rows.event_row(ground.scope.partner_id, written)),
-            ("replace", licensing_rows.head_row(moved, etag)),
-        ]
-    )
+    await plant(ground.deps, ground.scope, event)
 
 
 async def test_late_data_becomes_corrections_of_the_next_month_and_edits_nothing(

@@ -4,7 +4,7 @@ from datetime import date
 from typing import Annotated, Any
 
 from fastapi import Depends, Query
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 
 from functions.api.paging import Pages
 from functions.api.protection_models import PageOf, PageSize, SkipToken
@@ -26,6 +26,9 @@ Writer = Annotated[Caller, Depends(requires("licences.write"))]
 Operator = Annotated[Caller, Depends(requires("pools.order"))]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
 MOST = 100
+_STATES = {state.lower(): state for state in OrderState}
+AnyCase = BeforeValidator(lambda text: _STATES.get(str(text).lower(), text))
+"""States are found however they are written."""
 
 
 class OrderOut(ApiModel):
@@ -37,6 +40,7 @@ class OrderOut(ApiModel):
     state: OrderState
     code: str | None = Field(description="Why it is parked, or a change was refused")
     reason: str | None
+    is_parked: bool = Field(description="An event waits for a person, also where the order lives")
     partner_id: str | None
     customer_id: str | None
     channel: Channel | None
@@ -142,7 +146,11 @@ class RetryOut(ApiModel):
 @router.get("/orders", operation_id="orders_list", summary="List orders")
 async def list_all(
     caller: Reader,
-    status: Annotated[OrderState | None, Query(description="E.g. Parked")] = None,
+    status: Annotated[
+        OrderState | None,
+        AnyCase,
+        Query(description="Parked: whatever waits for a person, with its reason"),
+    ] = None,
     maxpagesize: PageSize = MOST,
     skip_token: SkipToken = None,
 ) -> PageOf[OrderOut]:
@@ -157,7 +165,7 @@ async def list_all(
     return PageOf(value=value, next_link=await pages.link(more, maxpagesize))
 
 
-@router.get("/orders/schema", operation_id="orders_schema", summary="Schema of signed documents")
+@router.get("/order-schema", operation_id="order_schema", summary="Schema of signed documents")
 async def schema() -> dict[str, Any]:
     """The JSON schema of what distributors and direct sales send to /webhooks/orders."""
     return documents.schema()

@@ -2,7 +2,7 @@
 
 A document says how the order is, whole, not what has changed. Of several the one with the highest
 sequence is the truth; so documents may come twice, late or in any order. The JSON schema is
-published under /orders/schema.
+published under /order-schema.
 """
 
 from datetime import date

@@ -113,7 +113,12 @@ async def _park_delivery(deps: "Deps", event: ChannelEvent) -> None:
     except OrderBusy:
         return  # the same body at the same time: the other delivery parks it
     order: Order = leased.order.model_copy(
-        update={"state": OrderState.PARKED, "code": event.fault_code, "reason": event.fault[:1000]}
+        update={
+            "state": OrderState.PARKED,
+            "code": event.fault_code,
+            "reason": event.fault[:1000],
+            "parked_event": event.event_id,
+        }
     )
     told = entry("parked", f"{event.fault_code}: {event.fault}"[:1000], event.event_id)
     await leased.save(order, [told], release=True)

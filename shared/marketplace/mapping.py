@@ -70,6 +70,7 @@ def stated(order: Order, truth: ChannelSubscription, state: OrderState) -> Order
             "state": state,
             "code": "",
             "reason": "",
+            "parked_event": "",
             "channel_quantity": truth.quantity,
             "channel_status": truth.channel_status,
             "offer_id": truth.offer_id,

@@ -9,6 +9,7 @@ too late for its hour is added to the present one; nothing is ever subtracted.
 
 import logging
 from collections import Counter
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -61,24 +62,21 @@ async def submit(deps: "Deps", source: str = MICROSOFT) -> dict[str, int]:
     """
     now = deps.clock.now()
     counts: Counter[str] = Counter()
+    late = [row async for row in _waiting(deps, source, before=now - LATEST)]
+    for row in late:
+        await _roll_on(deps, row, now)
+        counts["Rolled"] += 1
+    after = ""
     for _ in range(MOST_BATCHES):
-        rows = await _due(deps, source, now)
+        due = _waiting(deps, source, before=whole_hour(now), after=after, limit=BATCH)
+        rows = [row async for row in due]
         if not rows:
             break
-        late = [row for row in rows if _record(row).hour < now - LATEST]
-        for row in late:
-            await _roll_on(deps, row, now)
-            counts["Rolled"] += 1
-        fresh = [row for row in rows if row not in late]
-        if not fresh:
-            continue
-        told = await deps.channels.adapter(source).report_usage([_record(row) for row in fresh])
-        kept = 0
-        for row, result in zip(fresh, told, strict=True):
-            counts[str(result.status)] += 1
-            kept += not await _settle(deps, row, result, now)
-        if kept:  # what has to be asked again waits for the next hour
-            break
+        after = rows[-1].key  # what has to be asked again is passed by until the next hour
+        told = await deps.channels.adapter(source).report_usage([_record(row) for row in rows])
+        for row, result in zip(rows, told, strict=True):
+            settled = await _settle(deps, row, result, now)
+            counts[str(settled)] += 1
     return dict(counts)
 
 
@@ -107,11 +105,13 @@ def whole_hour(at: datetime) -> datetime:
     return at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
-async def _due(deps: "Deps", source: str, now: datetime) -> list[Row]:
-    """The oldest that wait, one batch, each resource and dimension once per hour."""
-    below = to_text(whole_hour(now))
-    found = deps.orders.table.query(f"usage~{source}", below=below, limit=BATCH)
-    return [row async for row in found]
+def _waiting(
+    deps: "Deps", source: str, *, before: datetime, after: str = "", limit: int | None = None
+) -> AsyncIterator[Row]:
+    """What waits of hours before one, the oldest first."""
+    return deps.orders.table.query(
+        f"usage~{source}", below=to_text(before), after=after, limit=limit
+    )
 
 
 async def _roll_on(deps: "Deps", row: Row, now: datetime) -> None:
@@ -140,22 +140,22 @@ async def _roll_on(deps: "Deps", row: Row, now: datetime) -> None:
         log.warning("metering of %s is moved by the next run", record.external_id)
 
 
-async def _settle(deps: "Deps", row: Row, result: UsageResult, now: datetime) -> bool:
-    """Write down what was said; False for what has to be asked again."""
+async def _settle(deps: "Deps", row: Row, result: UsageResult, now: datetime) -> UsageStatus:
+    """Write down what was said, and what it comes to; `RETRY` and `HELD` are asked again."""
     record = result.record
     if result.status is UsageStatus.RETRY or await _may_come_back(deps, result):
         log.warning("metering waits: %s %s", record.external_id, result.channel_status)
-        return False
+        return UsageStatus.RETRY if result.status is UsageStatus.RETRY else UsageStatus.HELD
     if result.status is UsageStatus.EXPIRED:
         await _roll_on(deps, row, now)
-        return True
+        return result.status
     if result.status in (UsageStatus.MISMATCH, UsageStatus.REJECTED):
         log.error(
             "metering of %s %s at %s: %s %s",
             record.external_id, record.dimension, record.hour, result.channel_status, result.said,
         )  # fmt: skip
     await _finish(deps, row, result)
-    return True
+    return result.status
 
 
 async def _may_come_back(deps: "Deps", result: UsageResult) -> bool:

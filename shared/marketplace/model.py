@@ -169,6 +169,8 @@ class Order(_Kept):
     code: str = ""
     """Why it is parked, or why a change was refused: a stable code."""
     reason: str = ""
+    parked_event: str = ""
+    """The event that waits for a person, also where the order lives on beside it."""
     partner_id: str | None = None
     customer_id: str | None = None
     channel: Channel | None = None
@@ -190,6 +192,11 @@ class Order(_Kept):
     updated_at: datetime
     leased_until: datetime | None = None
     leased_by: str = ""
+
+    @property
+    def is_parked(self) -> bool:
+        """Whether a person has to decide: `code` and `reason` say what."""
+        return self.state is OrderState.PARKED or bool(self.parked_event)
 
     @property
     def licence_order(self) -> str:
@@ -276,6 +283,8 @@ class UsageStatus(StrEnum):
     EXPIRED = "Expired"
     """Older than a day: its units go into a later hour."""
     RETRY = "Retry"
+    HELD = "Held"
+    """The subscription is suspended: it waits here and is asked again when it may be reinstated."""
     REJECTED = "Rejected"
 
 

@@ -13,8 +13,9 @@ from shared.access.model import Scope
 from shared.audit.model import Target
 from shared.audit.processes import tell
 from shared.kit import watch
-from shared.licensing import passing, service
+from shared.licensing import noticing, passing, service
 from shared.licensing.refusals import Refusal
+from shared.licensing.repository import TABLE as LICENSING
 from shared.licensing.repository import Command, Outcome
 from shared.marketplace import buyers, mapping
 from shared.marketplace.channels import Adapter
@@ -67,7 +68,7 @@ async def answer_event(deps: "Deps", source: str, event_id: str) -> str:
         said = f"{asked.action}: {answer.outcome}" + (f", {answer.reason}" if answer.reason else "")
         told = entry("answered", said if taken else f"{said}; settled otherwise", event.event_id)
         order = held.order
-        if taken and answer.outcome == "rejected":
+        if taken and answer.outcome == "rejected" and not order.is_parked:
             order = order.model_copy(update={"code": "CHANGE_REFUSED", "reason": answer.reason})
         await held.save(order, [told], release=True)
         return answer.outcome if taken else "settled otherwise"
@@ -91,6 +92,7 @@ async def settle_event(deps: "Deps", source: str, event_id: str) -> str:
             await deps.orders.mark(event, EventState.PARKED, parked.detail)
             await _tell(deps, order, event)
             return str(order.state)
+    await _note(deps, order)
     unknown = event.kind is Kind.UNKNOWN
     reason = (
         f"The action {event.action!r} is unknown; the subscription was read." if unknown else ""
@@ -241,7 +243,9 @@ def _refused(after: Order, before: Order, refused: Refusal) -> Order:
 
 async def _parked(held: Leased, event: ChannelEvent, code: str, detail: str) -> Order:
     order = held.order
-    values: dict[str, Any] = {"code": code, "reason": detail[:1000]}
+    values: dict[str, Any] = {
+        "code": code, "reason": detail[:1000], "parked_event": event.event_id,
+    }  # fmt: skip
     # What lives goes on living: only an order without a pool is parked as a whole.
     if order.item is None or order.state is OrderState.PARKED:
         values["state"] = OrderState.PARKED
@@ -270,6 +274,13 @@ async def _event(deps: "Deps", source: str, event_id: str) -> ChannelEvent:
     if event is None:
         raise LookupError(f"no event {event_id!r} of {source}")
     return event
+
+
+async def _note(deps: "Deps", order: Order) -> None:
+    """What follows for the partner is told at once, not only by the clock (LIC-47, NTF-20)."""
+    if order.partner_id is not None and order.item is not None:
+        table, scope = deps.tables[LICENSING], Scope(order.partner_id)
+        await noticing.note_all(deps.ledgers, table, scope, deps.clock.now())
 
 
 async def _tell(deps: "Deps", order: Order, event: ChannelEvent) -> None:

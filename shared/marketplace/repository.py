@@ -106,10 +106,13 @@ class Orders:
         orders: list[Order] = []
         where: dict[str, Any] = {}
         if state is not None:
-            where = {"where": "state eq @state", "parameters": {"state": str(state)}}
+            text = "state eq @state"
+            if state is OrderState.PARKED:  # also what lives on while an event of it waits
+                text += " or parked eq true"
+            where = {"where": text, "parameters": {"state": str(state)}}
         async for row in self.table.query(partition, after=after, **where):
             found = await self.find(row.key)
-            if found is not None and state in (None, found.state):
+            if found is not None and _is_wanted(found, state):
                 orders.append(found)
             if len(orders) == size:
                 break
@@ -142,7 +145,10 @@ class Orders:
 
     async def note_in_lists(self, order: Order, before: Order | None = None) -> None:
         """The derived rows by which orders are found."""
-        values = {"source": order.source, "state": str(order.state), "partner": order.partner_id}
+        values = {
+            "source": order.source, "state": str(order.state), "partner": order.partner_id,
+            "parked": order.is_parked,
+        }  # fmt: skip
         await self.table.upsert(Row(_ALL, order.order_id, values))
         if order.partner_id:
             await self.table.upsert(Row(f"partner~{order.partner_id}", order.order_id, values))
@@ -214,6 +220,10 @@ def entry(what: str, said: str, event_id: str = "", **more: Any) -> Entry:
 
     return Entry(number=0, at=datetime(1970, 1, 1, tzinfo=UTC), what=what, said=said,
                  event_id=event_id, **more)  # fmt: skip
+
+
+def _is_wanted(order: Order, state: OrderState | None) -> bool:
+    return state in (None, order.state) or (state is OrderState.PARKED and order.is_parked)
 
 
 def _event(row: Row) -> ChannelEvent:

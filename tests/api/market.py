@@ -226,6 +226,16 @@ class Market:
         """Let time pass for both sides."""
         self.sim.clock.advance(timedelta(**given).total_seconds())
 
+    async def give(self, quantity: int, source: str = "Microsoft") -> str:
+        """Seats of the pool to a new customer of the partner; the subscription's path."""
+        body = {"displayName": "C"}
+        made = await self.api.post("/customers", json=body, headers=self.headers)
+        path = f"/customers/{made.json()['id']}/subscriptions"
+        seats = {"slot": "CBM-M365", "quantity": quantity, "source": source}
+        given = await self.api.post(path, json=seats, headers=self.headers)
+        assert (given.status_code, given.json()["subscription"]["state"]) == (201, "Active")
+        return f"{path}/CBM-M365"
+
     async def parked(
         self, external: str = "", headers: dict[str, str] | None = None
     ) -> list[dict[str, Any]]:

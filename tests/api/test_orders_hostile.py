@@ -13,7 +13,7 @@ import pytest
 from shared.bootstrap import Deps
 from shared.marketplace import reconciling
 from shared.marketplace.model import MICROSOFT, EventState
-from tests.api.market import MONTHLY, OFFER, PUBLISHER_TENANT, YEARLY, Market, opened
+from tests.api.market import FLY, MONTHLY, OFFER, PUBLISHER_TENANT, YEARLY, Market, opened
 from tests.api.test_orders_microsoft import rule, walk
 
 
@@ -307,3 +307,37 @@ async def test_an_unknown_plan_is_parked_until_it_is_registered(market: Market) 
     await market.processes.rest()
     assert (await market.order(external))["state"] == "Active"
     assert (await market.order(external))["code"] is None
+
+
+async def test_an_order_that_lives_is_listed_while_an_event_of_it_is_parked(
+    market: Market,
+) -> None:
+    """The plan changes to another item while seats are given: a person has to decide."""
+    external = await market.bought(30)
+    path = await market.give(5)
+    market.market.plans[OFFER, FLY] = type(market.sold(external).plan)(FLY)
+    market.out.held = True
+    market.market.change(market.sold(external), {"planId": FLY})
+    market.pass_time(seconds=11)  # auto-accepted before we could refuse
+    market.market.tick()
+    market.out.held = False
+    await market.rest()
+    for status in ("Parked", "parked", "PARKED"):
+        listed = (await market.get(f"/orders?status={status}", market.headers))["value"]
+        assert [(o["externalId"], o["state"], o["code"], o["isParked"]) for o in listed] == [
+            (external, "Active", "PLAN_CHANGE_NEEDS_DECISION", True)
+        ], status
+    assert "5 of CBM-M365 are assigned" in listed[0]["reason"]
+    active = (await market.get("/orders?status=active", market.headers))["value"]
+    assert [order["externalId"] for order in active] == [external]  # it still is that, too
+    answer = await market.api.get("/orders?status=nonsense", headers=market.headers)
+    assert answer.status_code == 400
+    market.market.change(market.sold(external), {"planId": YEARLY})  # the customer takes it back
+    market.pass_time(seconds=11)
+    await market.rest()
+    await market.api.post(f"/orders/{listed[0]['id']}:retry", headers=market.headers)
+    await market.processes.rest()
+    order = await market.order(external)
+    assert (order["state"], order["code"], order["isParked"]) == ("Active", None, False)
+    assert (await market.get("/orders?status=parked", market.headers))["value"] == []
+    assert (await market.get(path, market.headers))["quantity"] == 5

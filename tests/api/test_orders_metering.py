@@ -117,13 +117,25 @@ async def test_scenario_10_suspended_waits_and_unsubscribed_is_still_told(
     market.pass_time(hours=2)
     await market.operate(external, "Suspend")
     await metering.queue(market.deps, record(market, external, hours=1))
-    assert await metering.submit(market.deps) == {"Rejected": 1}
+    assert await metering.submit(market.deps) == {"Held": 1}
     assert metered(market, external) == []
+    assert await metering.results(market.deps, external) == []  # nothing is final
     await market.operate(external, "Reinstate")
     assert await metering.submit(market.deps) == {"Accepted": 1}
     await metering.queue(market.deps, record(market, external, hours=1, dimension="late"))
     await market.operate(external, "Unsubscribe")
     assert await metering.submit(market.deps) == {"Accepted": 1}
+
+
+async def test_scenario_10_what_is_held_keeps_nobody_else_waiting(market: Market) -> None:
+    held, other = await market.bought(30), await market.bought(20)
+    await market.operate(held, "Suspend")
+    for number in range(26):  # more than a batch, and older than what follows
+        told = record(market, held, hours=2, dimension=f"d{number}")
+        await metering.queue(market.deps, told)
+    await metering.queue(market.deps, record(market, other, hours=1))
+    assert await metering.submit(market.deps) == {"Held": 26, "Accepted": 1}
+    assert await metering.submit(market.deps) == {"Held": 26}
 
 
 async def test_scenario_10_hours_are_utc_and_what_is_counted_otherwise_is_told(

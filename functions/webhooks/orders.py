@@ -76,7 +76,7 @@ async def cloudblue(request: Request) -> ReceivedOut:
     openapi_extra=WITH_BODY,
 )
 async def orders(request: Request) -> ReceivedOut:
-    """A document of the schema under /orders/schema, signed with a registered key."""
+    """A document of the schema under /order-schema, signed with a registered key."""
     received = await inbox.receive_document(deps(), _hook(request))
     if received.refusal is not None:
         raise received.refusal

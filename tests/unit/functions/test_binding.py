@@ -17,6 +17,9 @@ from functions.binding import DURABLE, bind, current_client, template
 PUBLIC = {
     *("documents_openapi", "documents_page", "documents_asset"),
     "consent_callback",  # carries a single-use state instead of a token
+    # Their senders prove themselves as their protocols want: signed tokens, the purchase's token.
+    *("webhook_microsoft", "webhook_cloudblue", "webhook_orders", "marketplace_landing"),
+    "order_schema",
 }
 
 

@@ -43,6 +43,11 @@ class RestoreInStart(ApiModel):
     folder: Key | None = None
     target: TargetIn = TargetIn()
     collision: Literal["skip", "copy", "replace"] = "skip"
+    with_permissions: bool = Field(
+        default=False,
+        description="Also give the own permissions of files and folders back, as far as the "
+        "restore point holds them; about one a second, and nobody is mailed",
+    )
 
     def wanted(self) -> Wanted:
         """The request as the service takes it."""
@@ -56,6 +61,7 @@ class RestoreInStart(ApiModel):
             target_object_id=self.target.object_id,
             confirmed_customer_id=self.target.confirm_customer_id,
             collision=self.collision,
+            with_permissions=self.with_permissions,
         )
 
     @property
@@ -95,6 +101,7 @@ class RestoreOut(ApiModel):
     requested_by: str
     target: TargetOut
     collision: str
+    with_permissions: bool
     state: RestoreState
     progress_percent: int
     total: int

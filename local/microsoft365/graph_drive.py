@@ -16,7 +16,7 @@ from local.microsoft365.drive_json import (
     place_of,
 )
 from local.microsoft365.query import link, page, selected
-from local.microsoft365.roles import FILES_READ
+from local.microsoft365.roles import FILES_READ, SITES_CONTROL
 from local.microsoft365.routes import graph
 from local.microsoft365.tenant import User
 from local.microsoft365.wire import Answer, Call, Fault, answer_json
@@ -173,7 +173,7 @@ def _changes(
                 found.append(_deleted(drive, identity))
             continue
         shown = item_json(call, user, drive, item, in_delta=True)
-        if item.shared_seq > since and "deltashowsharingchanges" in call.headers.get("Prefer", ""):
+        if item.shared_seq > since and _shows_sharing(call):
             shown["@microsoft.graph.sharedChanged"] = "True"
         found.append(shown)
         above = item.parent
@@ -188,6 +188,18 @@ def _changes(
     if len(order) > size:
         return found, chosen[-1][0], True
     return found, order[-1][0] if order else since, False
+
+
+SHARING_HINTS = (
+    "deltashowremovedasdeleted", "deltatraversepermissiongaps", "deltashowsharingchanges",
+)  # fmt: skip
+
+
+def _shows_sharing(call: Call) -> bool:
+    """Tell whether changed permissions are marked: all hints, and full control of sites."""
+    asked = call.headers.get("Prefer", "")
+    held = SITES_CONTROL in call.claims.get("roles", [])
+    return held and all(hint in asked for hint in SHARING_HINTS)
 
 
 def _shows_deleted(call: Call, drive: Drive, identity: str) -> bool:

@@ -20,6 +20,12 @@ READ: dict[str, str] = {
 WRITE: dict[str, str] = {**READ, "roles": FILES_WRITE}
 
 
+def _refuse_when_disabled(call: Call) -> None:
+    """An administrator can forbid sharing for a tenant or a site."""
+    if call.sim.limits.get("switches", "sharingDisabled"):
+        raise Fault(403, "sharingDisabled", "Sharing has been disabled on this site.")
+
+
 def _owner(user: User, item: Item) -> JSON:
     person = {"id": user.id, "displayName": user.display_name, "email": user.upn}
     shown: JSON = {
@@ -53,13 +59,16 @@ async def invite(call: Call) -> Answer:
     _, drive = drive_of(call)
     item = item_of(call, drive)
     body = await call.json()
+    _refuse_when_disabled(call)
     roles = [str(role) for role in body.get("roles") or []]
     if not roles or not set(roles) <= {"read", "write"}:
         raise Fault(400, "invalidRequest", "roles must be read or write.")
+    mails = 1 if body.get("sendInvitation", True) else 0
     made = []
     for entry in body.get("recipients") or []:
         name = str(entry.get("objectId") or entry.get("email") or "")
         person = call.tenant.find_user(name)
+        call.sim.stats.invitations += mails if person is not None else 0
         if person is None:
             raise Fault(400, "invalidRequest", f"The recipient '{name}' could not be resolved.")
         shown = {"id": person.id, "displayName": person.display_name, "email": person.upn}
@@ -83,11 +92,16 @@ async def create_link(call: Call) -> Answer:
     _, drive = drive_of(call)
     item = item_of(call, drive)
     body = await call.json()
+    _refuse_when_disabled(call)
+    # v1.0 tells everybody the link is for by mail; the beta takes an option (section 9.3).
+    told = not call.beta or body.get("sendNotification", False)
+    call.sim.stats.invitations += len(body.get("recipients") or [None]) if told else 0
     kind, scope = str(body.get("type") or "view"), str(body.get("scope") or "organization")
     if kind not in ("view", "edit") or scope not in ("anonymous", "organization", "users"):
         raise Fault(400, "invalidRequest", "Unknown link type or scope.")
     permission: JSON = {
         "id": guid(item.id, kind, scope),
+        "hasPassword": bool(body.get("password")),
         "roles": ["read" if kind == "view" else "write"],
         "link": {
             "type": kind,
@@ -110,4 +124,5 @@ async def delete_permission(call: Call) -> Answer:
         raise Fault(404, "itemNotFound", "The permission could not be found.")
     item.permissions[:] = kept
     drive.touch(item, call.sim.clock.now())
+    item.shared_seq = drive.seq
     return Answer(204)

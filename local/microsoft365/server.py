@@ -82,7 +82,8 @@ async def answer(sim: Simulator, request: web.Request) -> web.StreamResponse:
 async def dispatch(sim: Simulator, call: Call) -> Answer:
     """Send a call to Graph, the content host, the upload host, sign-in or the admin side."""
     first, _, rest = call.path.lstrip("/").partition("/")
-    if first == "v1.0":
+    if first == "v1.0" or (first == "beta" and rest.endswith("/createLink")):
+        call.beta = first == "beta"
         call.path = "/" + rest
         return await sim.handle(call)
     if first in ("_content", "_upload"):

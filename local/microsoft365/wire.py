@@ -55,6 +55,7 @@ class Call:
     params: dict[str, str] = field(default_factory=dict)
     claims: JSON = field(default_factory=dict)
     in_batch: bool = False
+    beta: bool = False
     action: str = ""
     current_tenant: "Tenant | None" = None
     current_user: "User | None" = None

@@ -20,6 +20,7 @@ from shared.microsoft365.faults import Asked
 from shared.microsoft365.mail_rows import last_wins
 from shared.microsoft365.model import Change, Cursor, Page
 from shared.microsoft365.quotas import delta_units, drive_units
+from shared.microsoft365.shares import ASK, PREFER_PLAIN, PREFER_SHARES, ROLE, Shares, When
 from shared.microsoft365.transport import GraphTransport
 from shared.microsoft365.urls import url
 
@@ -43,6 +44,8 @@ class Drive:
         self._transport = transport
         self._drive = drive_id
         self._lane = transport.share_point()
+        self._with_shares = False
+        self.shares = Shares(transport, drive_id)
 
     async def changes(
         self, cursors: Mapping[str, Cursor], done: AbstractSet[str]
@@ -54,19 +57,35 @@ class Drive:
         async for step in self.steps(cursors.get(self._drive)):
             packages |= {entry.id for entry in step.entries if entry.package is not None}
             changes = last_wins(
-                drive_rows.item_change(self._drive, entry, packages) for entry in step.entries
+                self.asking(drive_rows.item_change(self._drive, entry, packages), entry, step.full)
+                for entry in step.entries
             )
             yield Page(self._drive, changes, step.cursor, step.complete, step.full)
 
-    def steps(self, cursor: Cursor | None) -> AsyncIterator[Step[DriveEntry]]:
+    async def steps(self, cursor: Cursor | None) -> AsyncIterator[Step[DriveEntry]]:
         """The delta's pages as Graph gives them; a site makes its own rows of them."""
+        self._with_shares = ROLE in await self._transport.roles()
         start = url(
             self._transport.base,
             "drive_delta",
             {"$select": drive_rows.SELECT, "$top": PAGE_ITEMS},
             drive=self._drive,
         )
-        return walk(self._read, start, cursor, self._transport.wire.clock)
+        async for step in walk(self._read, start, cursor, self._transport.wire.clock):
+            yield step
+
+    def asking(self, change: Change, entry: DriveEntry, full: bool) -> Change:
+        """The change, with when the permissions of its item are to be read (section 3.1)."""
+        if not self._with_shares or change.removed or entry.shared is None:
+            return change
+        when: When = "otherVersion" if full else "unlessHeld"
+        if entry.shared_changed is not None or entry.file is None:
+            when = "always"
+        return msgspec.structs.replace(change, fetch={**change.fetch, ASK: when})
+
+    async def complete(self, change: Change, held: Mapping[str, Any] | None) -> Change:
+        """With the item's own permissions, where they are protected."""
+        return await self.shares.complete(change, held, change.item["i"])
 
     def content_changed(self, old_item: Mapping[str, Any], change: Change) -> bool:
         """Pure: whether the file has to be read again (section 3.1)."""
@@ -98,7 +117,7 @@ class Drive:
         return await head_of(stream)
 
     async def _read(self, link: str, full: bool) -> Feed[DriveEntry]:
-        headers = {"Prefer": "hierarchicalsharing"}
+        headers = {"Prefer": PREFER_SHARES if self._with_shares else PREFER_PLAIN}
         if not full:
             # Parents that did not change stay out of an incremental page (section 2).
             headers["deltaExcludeParent"] = "true"

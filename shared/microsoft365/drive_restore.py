@@ -16,6 +16,7 @@ from shared.microsoft365.errors import ItemFailed
 from shared.microsoft365.faults import Asked
 from shared.microsoft365.model import Collision, Restored
 from shared.microsoft365.quotas import DriveCall, drive_units
+from shared.microsoft365.share_restore import ShareRestore
 from shared.microsoft365.transport import GraphTransport
 from shared.microsoft365.uploads import Upload, UploadLost, session_of
 from shared.microsoft365.urls import url
@@ -50,6 +51,9 @@ class DriveRestore:
         self._versioned = versioned
         self._lane = transport.share_point()
         self._folders: dict[tuple[str, ...], str] = {}
+        self.shares = ShareRestore(transport, drive_id)
+        self.made: set[str] = set()
+        """Folders that were missing and are created now."""
 
     async def ensure_folder(self, path: Sequence[str], parent_id: str | None = None) -> str:
         """Id of the folder at `path` below `parent_id` (default: the root); missing are created."""
@@ -190,7 +194,9 @@ class DriveRestore:
             call = self._call("POST", link, body=body, json=True, accept=(409,))
             reply = await self._transport.send(call, settle)
             if reply.status != 409:
-                return _item.decode(reply.body).id
+                created = _item.decode(reply.body).id
+                self.made.add(created)
+                return created
             found = await self._named(parent, name)
         if found is None or found.folder is None:
             raise ItemFailed("NameIsNotAFolder", 409)

@@ -79,6 +79,7 @@ class DriveEntry(msgspec.Struct, rename="camel"):
     last_modified_date_time: str | None = None
     download_url: str | None = msgspec.field(default=None, name="@microsoft.graph.downloadUrl")
     removed: dict[str, Any] | None = msgspec.field(default=None, name="@removed")
+    shared_changed: str | None = msgspec.field(default=None, name="@microsoft.graph.sharedChanged")
 
 
 def item_change(drive_id: str, entry: DriveEntry, packages: AbstractSet[str]) -> Change:

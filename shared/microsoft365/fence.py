@@ -18,6 +18,8 @@ from shared.microsoft365.errors import SliceOver
 from shared.microsoft365.quotas import Quotas, identity_band, share_point_band
 
 Sleep = Callable[[float], Awaitable[None]]
+SHORTEST_WAIT = 0.001
+"""Seconds."""
 
 
 class Allowance(Protocol):
@@ -160,7 +162,8 @@ class Lane:
                     raise SliceOver(ready)
                 if wait <= 0:
                     break
-                await self._sleep(wait)
+                # A wait below the clock's own step would be asked for again and again.
+                await self._sleep(max(wait, SHORTEST_WAIT))
             self._take(now, cost)
             yield Waited((now - asked).total_seconds())
         finally:
@@ -219,6 +222,18 @@ class Lanes:
         limit = int(share_point_band(self._quotas, seats).per_minute * quota.share)
         key = ("share_point", client_id, tenant_id)
         return self._by_band(key, limit, quota.window_seconds)
+
+    def sharing(self, client_id: str, tenant_id: str, seats: int) -> Lane:
+        """Invitations and sharing links of a tenant: about one a second (section 9.3)."""
+        quota = self._quotas.share_point
+        units = quota.units["permission"]  # what each of these calls costs
+        return self._found(
+            ("sharing", client_id, tenant_id),
+            lambda: TokenBucket(quota.sharing_per_second * units, units),
+            None,
+            self.share_point(client_id, tenant_id, seats),
+            fences_parent=True,
+        )
 
     def identity(self, client_id: str, tenant_id: str, seats: int) -> Lane:
         """A tenant's directory."""

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import datetime
-from typing import Any, Literal, NotRequired, Protocol, TypedDict
+from typing import Any, Literal, NotRequired, Protocol, TypedDict, runtime_checkable
 
 import msgspec
 
@@ -118,4 +118,16 @@ class Workload(Protocol):
 
     async def fetch(self, change: Change) -> bytes | AsyncIterator[bytes]:
         """The content; the iterator resumes itself and must be used up or closed."""
+        ...
+
+
+@runtime_checkable
+class Completes(Protocol):
+    """A workload whose pages do not say all of an item: of a file not who may see it."""
+
+    async def complete(self, change: Change, held: Mapping[str, Any] | None) -> Change:
+        """The change with what is missing, read or taken from the `held` row's item.
+
+        Called before it is decided what the change means; may raise SliceOver.
+        """
         ...

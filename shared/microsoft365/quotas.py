@@ -42,12 +42,16 @@ class SharePointBand(msgspec.Struct, rename="camel", frozen=True):
 
 
 class SharePointQuota(msgspec.Struct, rename="camel", frozen=True):
-    """Per app and tenant; `share` of the band is what we allow ourselves (M26)."""
+    """Per app and tenant; `share` of the band is what we allow ourselves (M26).
+
+    Invitations and sharing links have a limit of their own: 300 in 5 minutes.
+    """
 
     share: float
     window_seconds: int
     bands: list[SharePointBand]
     units: dict[str, int]
+    sharing_per_second: float = 0.99
 
 
 class TeamsQuota(msgspec.Struct, rename="camel", frozen=True):

@@ -21,14 +21,13 @@ from shared.microsoft365.json_rows import SETTINGS, canonical, own_id, plain, se
 from shared.microsoft365.mail_rows import last_wins
 from shared.microsoft365.model import Change, Cursor, Page
 from shared.microsoft365.quotas import DriveCall, delta_units, drive_units
+from shared.microsoft365.shares import ROLE
 from shared.microsoft365.site_rows import LIBRARY, LIST, ListEntry
 from shared.microsoft365.transport import GraphTransport
 from shared.microsoft365.urls import url
 
 SITE_DELETED = "site_deleted"
 PAGE_ITEMS = "500"
-PERMISSION_ROLE = "Sites.FullControl.All"
-"""Only with it Graph shows a site's permissions (section 11)."""
 SITE_SELECT = "id,name,displayName,description,webUrl,createdDateTime,siteCollection,sharepointIds"
 DRIVE_SELECT = "id,name,description,driveType,webUrl,createdDateTime,createdBy,sharePointIds"
 
@@ -82,6 +81,13 @@ class Site:
         """Never: hashes and versions decide."""
         return False
 
+    async def complete(self, change: Change, held: Mapping[str, Any] | None) -> Change:
+        """Files and folders with their own permissions, where they are protected."""
+        if change.item["k"] not in {"file", "folder"}:
+            return change
+        shares = self._drive(change.container).shares
+        return await shares.complete(change, held, own_id(change.item["i"]))
+
     async def fetch(self, change: Change) -> bytes | AsyncIterator[bytes]:
         """JSON as the page brought it; a file through its download URL."""
         held = change.fetch.get("json")
@@ -118,7 +124,7 @@ class Site:
         listed = await self._all("site_lists", {"$expand": "columns,contentTypes", "$top": "200"})
         by_id = {str(one["id"]): one for one in listed}
         changes = [site_rows.site_change(site)]
-        if PERMISSION_ROLE in await self._transport.roles():
+        if ROLE in await self._transport.roles():
             told = await self._all("site_permissions", {}, "permission")
             changes.append(site_rows.permissions_change(told))
         found: dict[str, Change] = {}
@@ -161,10 +167,12 @@ class Site:
 
     async def _library(self, container: str, cursor: Cursor) -> AsyncIterator[Page]:
         packages: set[str] = set()
-        async for step in self._drive(container).steps(cursor):
+        drive = self._drive(container)
+        async for step in drive.steps(cursor):
             packages |= {entry.id for entry in step.entries if entry.package is not None}
             changes = last_wins(
-                site_rows.file_change(container, entry, packages) for entry in step.entries
+                drive.asking(site_rows.file_change(container, entry, packages), entry, step.full)
+                for entry in step.entries
             )
             yield Page(container, changes, step.cursor, step.complete, step.full)
 

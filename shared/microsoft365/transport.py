@@ -95,6 +95,10 @@ class GraphTransport:
         """The lane of the tenant's SharePoint and OneDrive."""
         return self.wire.lanes.share_point(self._client_id, self.tenant_id, self._seats)
 
+    def sharing(self) -> Lane:
+        """The lane of invitations and sharing links of the tenant."""
+        return self.wire.lanes.sharing(self._client_id, self.tenant_id, self._seats)
+
     def identity(self) -> Lane:
         """The lane of the tenant's directory."""
         return self.wire.lanes.identity(self._client_id, self.tenant_id, self._seats)

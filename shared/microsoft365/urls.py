@@ -63,6 +63,9 @@ def _builders() -> dict[str, Any]:
             "drive_item": item,
             "drive_children": item.children,
             "drive_content": item.content,
+            "drive_permissions": item.permissions,
+            "drive_invite": item.invite,
+            "drive_link": item.create_link,
             "drive_upload": item.create_upload_session,
             "drive_item_delta": item.delta,
         }

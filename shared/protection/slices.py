@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast
 
 from shared.kit.clock import Clock
 from shared.microsoft365.errors import ItemFailed, ItemSkipped, SliceOver
-from shared.microsoft365.model import Change, Page, Workload
+from shared.microsoft365.model import Change, Completes, Page, Workload
 from shared.protection.item_rules import (
     Step,
     decide_step,
@@ -140,7 +140,11 @@ class _Work:
             for change in changes:
                 if self.is_spent():
                     break
-                await self._one(change, held.get(change.item["i"]))
+                row = held.get(change.item["i"])
+                whole = await self._whole(change, row)
+                if whole is None:
+                    break
+                await self._one(whole, row)
             else:
                 await self._land(0)
                 if self.over is None:
@@ -163,6 +167,16 @@ class _Work:
             await self._land(0)
         finally:
             await self._cancel()
+
+    async def _whole(self, change: Change, row: Row | None) -> Change | None:
+        """The change with what its page does not say; None when the slice ends meanwhile."""
+        if not isinstance(self._workload, Completes):
+            return change
+        try:
+            return await self._workload.complete(change, row.item if row else None)
+        except SliceOver as over:
+            self.over = over
+            return None
 
     async def _one(self, change: Change, row: Row | None) -> None:
         item, old = change.item, row.item if row else None

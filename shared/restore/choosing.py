@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from shared.bootstrap import Deps
 
 
+SHARED_WORKLOADS = frozenset({"drive", "site"})
+"""Whose restore points hold permissions of items."""
+
+
 class TargetUnfit(Unprocessable):
     """The target cannot take these items."""
 
@@ -56,6 +60,8 @@ class Wanted:
     confirmed_customer_id: str | None = None
     """The customer whose tenant may receive data of another; see `target_object_id`."""
     collision: Collision = "skip"
+    with_permissions: bool = False
+    """Give shares of files and folders back; nobody is mailed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +142,16 @@ async def _target(deps: "Deps", scope: Scope, source: ProtectedObject, wanted: W
     elif wanted.confirmed_customer_id is not None:
         raise Invalid(
             "The target is the customer's own: leave it out.", pointer="/target/confirmCustomerId"
+        )
+    if other and wanted.with_permissions:
+        raise TargetUnfit(
+            "People of one tenant cannot be given permissions in another.",
+            pointer="/withPermissions",
+        )
+    if wanted.with_permissions and source.workload not in SHARED_WORKLOADS:
+        raise Invalid(
+            "Only files and folders of drives and sites have permissions to restore.",
+            pointer="/withPermissions",
         )
     where = {"object_id": found.object_id, "source_id": found.source_id, "customer_id": other}
     if wanted.place == "original":

@@ -25,17 +25,17 @@ class Load:
     bytes: int = 0
     large: int = 0
     """Items above `SMALL_FILE_BYTES`."""
-    shared: int = 0
-    """Items whose permissions are granted again."""
+    grants: int = 0
+    """Invitations and links by which permissions are given back."""
 
-    def plus(self, size: int, *, is_folder: bool, is_shared: bool = False) -> "Load":
+    def plus(self, size: int, *, is_folder: bool, grants: int = 0) -> "Load":
         """With one more item."""
         return Load(
             self.items + (not is_folder),
             self.folders + is_folder,
             self.bytes + (0 if is_folder else size),
             self.large + (not is_folder and size > SMALL_FILE_BYTES),
-            self.shared + is_shared,
+            self.grants + grants,
         )
 
 
@@ -47,7 +47,7 @@ class Estimate:
     resource_units: int
     seconds: int
     limited_by: str
-    """requests, upload, resourceUnits, dayBudget or ingress: what decides."""
+    """requests, upload, resourceUnits, dayBudget, ingress or sharing: what decides."""
 
 
 def estimate(
@@ -84,8 +84,8 @@ def _drive(load: Load, quotas: Quotas, seats: int) -> Estimate:
     small = load.items - load.large
     # A small file: look, write, set its times. A large one: look, open a session.
     units = small * (item + 2 * write) + load.large * (item + write)
-    units += load.folders * (item + write) + load.shared * drive_units(quotas, "permission")
-    requests = small * 3 + load.large * 2 + load.folders * 2 + load.shared
+    units += load.folders * (item + write) + load.grants * drive_units(quotas, "permission")
+    requests = small * 3 + load.large * 2 + load.folders * 2 + load.grants
     band, share = share_point_band(quotas, seats), quotas.share_point.share
     days, rest = divmod(units, band.per_day) if units > band.per_day else (0, units)
     by_units = days * DAY + rest * 60 / (band.per_minute * share)
@@ -93,4 +93,7 @@ def _drive(load: Load, quotas: Quotas, seats: int) -> Estimate:
     limit = "dayBudget" if days else "resourceUnits"
     if by_bytes > by_units:
         limit = "ingress"
-    return Estimate(requests, units, math.ceil(max(by_units, by_bytes)), limit)
+    by_grants = load.grants / quotas.share_point.sharing_per_second
+    if by_grants > max(by_units, by_bytes):
+        limit = "sharing"
+    return Estimate(requests, units, math.ceil(max(by_units, by_bytes, by_grants)), limit)

@@ -73,6 +73,8 @@ class Restore(Stored):
     folder_key: str | None = None
     target: Target
     collision: Collision = "skip"
+    with_permissions: bool = False
+    """Shares of files and folders are given back."""
     requested_by: str = ""
     state: RestoreState = RestoreState.QUEUED
     cancel_requested: bool = False

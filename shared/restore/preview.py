@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from shared.access.model import Scope
 from shared.microsoft365.quotas import default_quotas
+from shared.microsoft365.share_rows import grants_of, shares_of
 from shared.protection import browsing
 from shared.protection import repository as protection
 from shared.protection.browsing import Opened
@@ -60,7 +61,7 @@ async def preview(deps: "Deps", scope: Scope, wanted: Wanted) -> Preview:
     """Everything a start would check, and what follows; the refusals of a start are raised."""
     choice = await choose(deps, scope, wanted)
     opened = choice.opened
-    prediction = Prediction(fidelity(), opened.found.workload)
+    prediction = Prediction(fidelity(), opened.found.workload, permissions=wanted.with_permissions)
     newest = await _newest(deps, scope, choice)
     load, refusals, refused, collisions = Load(), list[Refusal](), 0, 0
     async for row, _ in choice.rows():
@@ -70,7 +71,8 @@ async def preview(deps: "Deps", scope: Scope, wanted: Wanted) -> Preview:
             if len(refusals) < NAMED_REFUSALS:
                 refusals.append(Refusal(opened.key(row), row.name, "CONTENT_NOT_HELD"))
             continue
-        load = load.plus(row.size, is_folder=is_folder)
+        grants = grants_of(shares_of(row.item)).calls if wanted.with_permissions else 0
+        load = load.plus(row.size, is_folder=is_folder, grants=grants)
         prediction.add(row.item)
         if not is_folder and newest is not None:
             collisions += _stands(row, await newest.snapshot.row(row.source_id))

@@ -214,8 +214,17 @@ class _Slice:
 
     async def _folder(self, entry: Entry) -> Entry:
         path = rules.target_path(self._restore.target, entry.folder)
+        row, notes = None, list(entry.notes)
+        if self._restore.with_permissions and entry.kind == "folder":
+            row = await self._opened.snapshot.row(entry.source_id)
+            started = entry.model_copy(update={"state": EntryState.STARTED})
+            await repository.save_entry(self._deps.tables, self._restore.restore_id, started)
         target_id = await self._writer.ensure_folder(path, entry.kind)
-        return entry.model_copy(update={"state": EntryState.CREATED, "target_id": target_id})
+        if row is not None:
+            again = entry.state is EntryState.STARTED
+            notes += await self._writer.grant_folder(row, target_id, again=again)
+        made = {"state": EntryState.CREATED, "target_id": target_id, "notes": notes}
+        return entry.model_copy(update=made)
 
     async def _item(self, entry: Entry) -> Entry:
         row = await self._opened.snapshot.row(entry.source_id)
@@ -242,6 +251,8 @@ class _Slice:
             notes.append("found_after_interruption")
         if state is EntryState.CREATED:
             self._mine.add(restored.target_id)
+        if self._restore.with_permissions and state is not EntryState.SKIPPED:
+            notes += await self._writer.grant(row, restored.target_id, folder)
         return entry.model_copy(
             update={
                 "state": state,

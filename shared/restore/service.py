@@ -51,6 +51,7 @@ async def start_restore(
             folder_key=wanted.folder,
             target=choice.target,
             collision=wanted.collision,
+            with_permissions=wanted.with_permissions,
             requested_by=requested_by,
             planned=wanted.items is not None,
             created_at=now,

@@ -10,6 +10,7 @@ from shared.microsoft365.drive_restore import DriveRestore
 from shared.microsoft365.errors import ItemFailed
 from shared.microsoft365.list_restore import ListRestore
 from shared.microsoft365.model import Restored
+from shared.microsoft365.share_rows import shares_of
 from shared.microsoft365.site_restore import SiteRestore
 from shared.microsoft365.team_restore import TeamRestore, channel_name
 from shared.microsoft365.transport import GraphTransport
@@ -76,6 +77,20 @@ class SiteWriter:
             list_id = await self._list(row.source_id.partition("/")[0])
         return await self._lists.restore_item(list_id, await _whole(content), collision)
 
+    async def grant(self, row: Row, target_id: str, folder_id: str) -> list[str]:
+        """To a restored file; list items have no permissions that Graph shows."""
+        if row.kind != "file":
+            return []
+        drive, _ = self._places[folder_id]
+        return await drive.shares.grant(target_id, shares_of(row.item))
+
+    async def grant_folder(self, row: Row, folder_id: str, *, again: bool) -> list[str]:
+        """To a folder of a library that was made."""
+        drive, made = self._places[folder_id]
+        if made not in drive.made and not again:
+            return []
+        return await drive.shares.grant(made, shares_of(row.item))
+
     async def _folder(self, path: Sequence[str]) -> str:
         name = "/".join(path)
         if name not in self._places:
@@ -141,6 +156,14 @@ class TeamWriter:
             root, notes = await self._root(channel, f"{container}/{rest.partition('/')[0]}")
             made = await self._team.restore_message(channel, stored, root, collision)
             return Restored(made.target_id, made.outcome, [*made.notes, *notes])
+
+    async def grant(self, _row: Row, _target_id: str, _folder_id: str) -> list[str]:
+        """Messages have no permissions of their own."""
+        return []
+
+    async def grant_folder(self, _row: Row, _folder_id: str, *, again: bool) -> list[str]:  # noqa: ARG002
+        """Who belongs to a channel is not restored."""
+        return []
 
     async def _root(self, channel: str, row_id: str) -> tuple[str | None, list[str]]:
         row = await self._opened.snapshot.row(row_id)

@@ -10,6 +10,7 @@ from shared.microsoft365.drive_restore import DriveRestore
 from shared.microsoft365.exchange import PART_OF
 from shared.microsoft365.mail_restore import MailboxRestore
 from shared.microsoft365.model import Restored
+from shared.microsoft365.share_rows import shares_of
 from shared.microsoft365.transport import GraphTransport
 from shared.protection.browsing import Opened
 from shared.restore.model import Collision, Restore
@@ -28,6 +29,17 @@ class Writer(Protocol):
         self, row: Row, content: AsyncIterator[bytes], folder_id: str, collision: Collision
     ) -> Restored:
         """Create the item again."""
+        ...
+
+    async def grant(self, row: Row, target_id: str, folder_id: str) -> list[str]:
+        """Give the item's own permissions back; notes of what could not be."""
+        ...
+
+    async def grant_folder(self, row: Row, folder_id: str, *, again: bool) -> list[str]:
+        """The same for a folder that the restore made; one that was there stays as it is.
+
+        `again`: an interrupted execution was at this folder, so it may have made it.
+        """
         ...
 
 
@@ -64,6 +76,14 @@ class _MailboxWriter:
             case _:
                 return await self._mail.restore_message(row.item, whole, folder_id, collision)
 
+    async def grant(self, _row: Row, _target_id: str, _folder_id: str) -> list[str]:
+        """Items of a mailbox have no permissions of their own."""
+        return []
+
+    async def grant_folder(self, _row: Row, _folder_id: str, *, again: bool) -> list[str]:  # noqa: ARG002
+        """Shares of mail folders and calendars are not kept."""
+        return []
+
 
 class _DriveWriter:
     """Files into a drive."""
@@ -82,6 +102,16 @@ class _DriveWriter:
     ) -> Restored:
         """A file is streamed."""
         return await self._drive.restore_file(row.item, content, row.size, folder_id, collision)
+
+    async def grant(self, row: Row, target_id: str, _folder_id: str) -> list[str]:
+        """To the restored file."""
+        return await self._drive.shares.grant(target_id, shares_of(row.item))
+
+    async def grant_folder(self, row: Row, folder_id: str, *, again: bool) -> list[str]:
+        """To a folder that was made."""
+        if folder_id not in self._drive.made and not again:
+            return []
+        return await self._drive.shares.grant(folder_id, shares_of(row.item))
 
 
 def open_writer(

@@ -88,6 +88,7 @@ FILE: dict[str, Same] = {
     "modifiedAt": lambda b, a: times(b)["lastModifiedDateTime"] == times(a)["lastModifiedDateTime"],
     "itemId": graph("id"),
     "permissions": graph("shared"),
+    "sharingLinks": lambda b, a: bool(b["links"]) and b["links"] == a["links"],
 }
 TREE: dict[str, Same] = {
     "name": graph("folderNames"),
@@ -183,12 +184,20 @@ async def test_file_comes_back_property_by_property_as_the_matrix_says(ground: G
         share, json=body, headers={"Authorization": f"Bearer {token.token}"}
     ) as shared:
         assert shared.status == 200, await shared.read()
+    link_body = {"type": "view", "scope": "organization"}
+    async with ground.cloud.wire.session.post(
+        share.replace("/v1.0/", "/beta/").replace("/invite", "/createLink"),
+        json=link_body, headers={"Authorization": f"Bearer {token.token}"},
+    ) as linked:  # fmt: skip
+        assert linked.status == 201, await linked.read()
     run = await run_of(ground, "drive")
 
     async def seen(item: str) -> Json:
         shown: Json = orjson.loads(await read(ground, f"{drive}/items/{item}"))
         (held,) = [f for f in (await ground.cloud.truth(user))["files"] if f["id"] == item]
-        return {**shown, "sha256": held["sha256"], "path": held["path"]}
+        listed = orjson.loads(await read(ground, f"{drive}/items/{item}/permissions"))["value"]
+        links = [one["link"]["webUrl"] for one in listed if "link" in one]
+        return {**shown, "sha256": held["sha256"], "path": held["path"], "links": links}
 
     before = await seen(made["id"])
     ground.cloud.clock.simulator.advance(60)

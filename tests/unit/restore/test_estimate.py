@@ -34,8 +34,11 @@ def test_files_are_bound_by_the_resource_units_of_a_day() -> None:
 
 def test_permissions_cost_five_units_more() -> None:
     plain = estimate("drive", Load(items=1000), QUOTAS)
-    shared = estimate("drive", Load(items=1000, shared=1000), QUOTAS)
-    assert shared.resource_units - plain.resource_units == 5000
+    shared = estimate("drive", Load(items=1000, grants=1000), QUOTAS)
+    assert plain.resource_units == 5000
+    assert shared.resource_units == 10_000
+    # About one invitation or link a second, whatever the units would allow.
+    assert (shared.limited_by, shared.seconds) == ("sharing", 1011)
 
 
 def test_large_files_are_bound_by_bytes() -> None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from local.host.clock import HostClock
-from local.host.counters import Counters
+from local.host.counters import Counters, together
 from local.host.front import Answer, Request, json_answer
 from local.host.indexing import Function
 
@@ -14,6 +14,8 @@ VERSION = "4.0.0-local"  # the platform's generation, marked as this host
 
 Fire = Callable[[Function], Awaitable[None]]
 """Starts a run of a timer function by hand and returns at once."""
+Workers = Callable[[], Awaitable[list[dict[str, Any]]]]
+"""The counters of worker processes beside this one."""
 
 
 class Admin:
@@ -24,11 +26,13 @@ class Admin:
         functions: list[Function],
         clock: HostClock,
         counters: Counters,
+        workers: Workers,
         host_id: str,
         fire: Fire,
     ) -> None:
         self._functions = {function.name.lower(): function for function in functions}
         self._clock, self._counters, self._host_id, self._fire = clock, counters, host_id, fire
+        self._workers = workers
 
     async def __call__(self, request: Request) -> Answer | None:
         """Find the address by method and path."""
@@ -39,7 +43,8 @@ class Admin:
             case "GET" | "POST", ["host", "ping"]:
                 return Answer(200)
             case "GET", ["host", "counters"]:
-                return json_answer(200, self._counters.snapshot())
+                workers = await self._workers()
+                return json_answer(200, together(self._counters.snapshot(), workers))
             case "GET", ["host", "clock"]:
                 return json_answer(200, {"now": self._clock.now().isoformat()})
             case "POST", ["host", "clock"]:

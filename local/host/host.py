@@ -34,7 +34,7 @@ from local.host.workers import WorkerProcesses
 logger = logging.getLogger(__name__)
 
 GRACE_SECONDS = 10.0  # how long running work may take to end when the host stops
-DURABLE_KINDS = frozenset({"orchestrationTrigger", "activityTrigger"})
+DURABLE_KINDS = frozenset({"orchestrationTrigger", "activityTrigger", "entityTrigger"})
 
 
 class _Server(uvicorn.Server):
@@ -108,7 +108,11 @@ class Host:
         self.address = Address(host, listener.getsockname()[1])
         self.worker.start()
         self._start_durable()
-        admin = Admin(self.functions, self.clock, self.counters, self.settings.host_id, self.fire)
+        workers = self._workers.counters if self._workers is not None else _no_workers
+        admin = Admin(
+            *(self.functions, self.clock, self.counters, workers),
+            *(self.settings.host_id, self.fire),
+        )
         front = Front(self.settings, self.router, self.worker, admin, self._client_value, self.keys)
         config = uvicorn.Config(
             front,
@@ -153,6 +157,7 @@ class Host:
             hub_name=self.settings.hub_name,
             max_activities=self.settings.max_activities,
             max_orchestrators=self.settings.max_orchestrators,
+            max_entities=self.settings.max_entities,
             replays_twice=self._replays_twice,
         )
         self._pump.start()
@@ -239,6 +244,10 @@ class Host:
 
     def _client_value(self, site: str) -> Any:
         return durable_client(self.settings.hub_name, self._hub_address, site, "local")
+
+
+async def _no_workers() -> list[dict[str, Any]]:
+    return []
 
 
 def describe(host: Host) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from local.host.settings import HostSettings
 
 SUPPORTED_TRIGGERS = frozenset(
-    {"httpTrigger", "timerTrigger", "orchestrationTrigger", "activityTrigger"}
+    {"httpTrigger", "timerTrigger", "orchestrationTrigger", "activityTrigger", "entityTrigger"}
 )
 
 
@@ -43,8 +43,8 @@ class Function:
     @property
     def durable_name(self) -> str:
         """The name orchestrations use: the alias in the binding, else the function's name."""
-        alias = self.trigger.get("orchestration") or self.trigger.get("activity")
-        return str(alias or self.name)
+        named = ("orchestration", "activity", "entityName")
+        return next((str(self.trigger[n]) for n in named if self.trigger.get(n)), self.name)
 
     @property
     def client_bindings(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from durabletask.internal import helpers
 from durabletask.internal import orchestrator_service_pb2 as pb
 from durabletask.internal import orchestrator_service_pb2_grpc as rpc
 
@@ -43,6 +44,7 @@ class Pump:
         *,
         max_activities: int,
         max_orchestrators: int,
+        max_entities: int = 1,
         hub_name: str = "",
         replays_twice: bool = False,
     ) -> None:
@@ -52,9 +54,11 @@ class Pump:
         self._metadata = (("taskhub", hub_name), ("workerid", f"local-{os.getpid()}"))
         self._orchestrators = _by_durable_name(functions, "orchestrationTrigger")
         self._activities = _by_durable_name(functions, "activityTrigger")
+        self._entities = _by_durable_name(functions, "entityTrigger")
         self._turn_places = asyncio.Semaphore(max_orchestrators)
         self._activity_places = asyncio.Semaphore(max_activities)
-        self._max = (max_orchestrators, max_activities)
+        self._entity_places = asyncio.Semaphore(max_entities)
+        self._max = (max_orchestrators, max_activities, max_entities)
         self._waiting: set[asyncio.Task[None]] = set()
         self._running: set[asyncio.Task[None]] = set()
         self._warned: set[str] = set()
@@ -91,6 +95,7 @@ class Pump:
         request = pb.GetWorkItemsRequest(
             maxConcurrentOrchestrationWorkItems=self._max[0],
             maxConcurrentActivityWorkItems=self._max[1],
+            maxConcurrentEntityWorkItems=self._max[2],
         )
         while True:
             try:
@@ -111,6 +116,8 @@ class Pump:
                 places, work, request = self._turn_places, self._turn, item.orchestratorRequest
             case "activityRequest":
                 places, work, request = self._activity_places, self._activity, item.activityRequest
+            case "entityRequestV2":
+                places, work, request = self._entity_places, self._entity, item.entityRequestV2
             case "healthPing":
                 return
             case other:
@@ -183,6 +190,29 @@ class Pump:
         except InvocationFailed as fault:
             response.failureDetails.CopyFrom(_details(fault))
         await self._answer(self._hub.CompleteActivityTask, response)
+
+    async def _entity(self, request: Any, token: str) -> None:
+        """State and operations in, state and results out, as the entity trigger carries them."""
+        self._counters.entity_batches += 1
+        batch, infos = helpers.convert_to_entity_batch_request(request)
+        name = request.instanceId[1:].partition("@")[0]
+        try:
+            function = self._entities.get(name)
+            if function is None:
+                raise _missing(name, "an entity")
+            payload = base64.b64encode(batch.SerializeToString()).decode("ascii")
+            returned = await self._worker.invoke(function, text(payload))
+            answer = pb.EntityBatchResult.FromString(base64.b64decode(returned.value.value))
+        except InvocationFailed as fault:
+            # As many failures as operations: the state stays, every caller is told.
+            failed = pb.OperationResult()
+            failed.failure.failureDetails.CopyFrom(_details(fault))
+            state = batch.entityState if batch.HasField("entityState") else None
+            answer = pb.EntityBatchResult(results=[failed] * len(infos), entityState=state)
+        answer.completionToken = token
+        del answer.operationInfos[:]
+        answer.operationInfos.extend(infos)
+        await self._answer(self._hub.CompleteEntityTask, answer)
 
     async def _answer(self, call: Any, response: Any) -> None:
         """Send an answer; the hub may be away for a moment."""

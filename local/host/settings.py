@@ -30,6 +30,7 @@ class HostSettings:
     max_http_requests: int
     max_activities: int
     max_orchestrators: int
+    max_entities: int
     body_limit_bytes: int
     homepage_disabled: bool
     scheduler_setting: str
@@ -80,6 +81,7 @@ def read_settings(app_root: Path, environment: Mapping[str, str] = os.environ) -
         max_http_requests=_count(http, "maxConcurrentRequests", 100),
         max_activities=_count(durable, "maxConcurrentActivityFunctions", 10 * cores),
         max_orchestrators=_count(durable, "maxConcurrentOrchestratorFunctions", 10 * cores),
+        max_entities=_count(durable, "maxConcurrentEntityFunctions", 10 * cores),
         body_limit_bytes=_count(
             environment, "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", DEFAULT_BODY_LIMIT_BYTES
         ),

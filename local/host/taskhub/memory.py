@@ -66,6 +66,9 @@ class MemoryHub(DeliveringBackend):
                     handed_out[instance] = ("turn", item.completionToken)
                 elif item.HasField("activityRequest"):
                     handed_out[item.completionToken] = ("activity", item.completionToken)
+                elif item.HasField("entityRequestV2"):
+                    entity = item.entityRequestV2.instanceId
+                    handed_out[entity] = ("entity", item.completionToken)
                 if len(handed_out) > 5000:  # forget what is done: the stream may live for days
                     handed_out = {
                         key: value for key, value in handed_out.items() if self._is_open(key, value)
@@ -80,11 +83,19 @@ class MemoryHub(DeliveringBackend):
                 for key, (kind, token) in handed_out.items():
                     if kind == "turn":
                         self._take_back_turn(key, token)
-                    else:
+                    elif kind == "activity":
                         self._take_back_activity(token)
+                    elif key in self._entity_in_flight:
+                        abandoned = pb.AbandonEntityTaskRequest(completionToken=token)
+                        self.AbandonTaskEntityWorkItem(abandoned, None)
 
     def _is_open(self, key: str, item: tuple[str, str]) -> bool:
-        return key in (self._orchestration_in_flight if item[0] == "turn" else self._activities)
+        open_ones = {
+            "turn": self._orchestration_in_flight,
+            "activity": self._activities,
+            "entity": self._entity_in_flight,
+        }
+        return key in open_ones[item[0]]
 
     def _take_back_turn(self, instance_id: str, token: str) -> None:
         instance = self._instances.get(instance_id)

@@ -58,14 +58,6 @@ def slow(seconds: float) -> None:
         ),
         (
             """
-            @app.entity_trigger(context_name="ctx")
-            def counter(ctx):
-                pass
-            """,
-            "counter: entityTrigger is not supported by the local host",
-        ),
-        (
-            """
             @app.timer_trigger(arg_name="t", schedule="0 0 0 * * 7")
             def sunday(t: func.TimerRequest) -> None:
                 pass

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from local.host.taskhub.sqlite import activities, instances, messages, turns
@@ -61,7 +62,7 @@ class Delivery:
     def clear(self) -> None:
         """Forget everything and cut all workers: what the end of a process does."""
         for stream in self._streams:
-            stream.queue.put_nowait(None)
+            stream.forget()
         for live in self._live.values():
             live.stop_gathering()
         for task in self._tasks:
@@ -77,6 +78,15 @@ class Delivery:
         self._ready_activities.clear()
         self._streams.clear()
         self._waiters.clear()
+
+    def count_losses(self) -> None:
+        """Before an end: what is out now is lost, and may be what made the host end."""
+        for turn in self._turns.values():
+            self.store.post(partial(messages.count_loss, key=turn.live.key))
+        for item in self._activities.values():
+            if item.stream is not None:
+                self.store.post(partial(activities.count_loss, seq=item.seq))
+        self.entities.count_losses()
 
     # --- what transactions want
 

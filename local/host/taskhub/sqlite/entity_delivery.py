@@ -5,6 +5,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from local.host.taskhub.sqlite import batches, entities
@@ -73,6 +74,11 @@ class EntityDelivery:
         self._awake.clear()
         self._batches.clear()
         self._ready.clear()
+
+    def count_losses(self) -> None:
+        """Before an end: what is out now is lost."""
+        for batch in self._batches.values():
+            self._store().post(partial(entities.count_loss, key=batch.entity.key))
 
     def apply(self, effect: Any) -> None:
         """Follow committed work."""

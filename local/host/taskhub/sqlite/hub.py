@@ -104,6 +104,7 @@ class Hub:
         """Stop listening, wake whoever waits, close the file."""
         if self._sweeping is not None:
             self._sweeping.cancel()
+        self._delivery.count_losses()
         self._delivery.clear()
         if self._server is not None:
             await self._server.stop(grace_seconds)

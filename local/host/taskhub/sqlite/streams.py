@@ -78,3 +78,9 @@ class Stream:
             None if filters is None else read_filter(filters.activities),
             None if filters is None else {f.name.lower(): frozenset() for f in filters.entities},
         )
+
+    def forget(self) -> None:
+        """Cut the stream; what it holds is known elsewhere."""
+        self.queue.put_nowait(None)
+        for held in (self.turns, self.activities, self.batches):
+            held.clear()

@@ -1,7 +1,7 @@
 # One machine, no account: `make demo` shows the product, `make test` proves it.
 # Every target prepares what it needs; a later start costs a fraction of a second.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test check fmt bench openapi scale nightly lock clean distclean
+.PHONY: help setup demo run test check fmt bench verify openapi scale nightly lock clean distclean
 PY := .venv/bin/python
 ARGS ?=
 export PYTHONUNBUFFERED := 1
@@ -35,6 +35,9 @@ fmt: setup ## Format, and fix what can be fixed
 
 bench: setup ## Figures of speed and size, as a table
 	@$(PY) -m bench $(ARGS)
+
+verify: setup ## Every balance told again from its ledger; HOLDFAST_STORAGE_CONNECTION says where
+	@$(PY) -m local.verify
 
 openapi: setup ## Write docs/openapi.json from the routes
 	@$(PY) -m local.openapi $(ARGS)

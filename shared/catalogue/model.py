@@ -118,6 +118,8 @@ class Service(_Data):
     licence_basis: Basis | None = None
     """Whose assigned licences the seats follow (SVC-26)."""
     shows_licences: Basis | None = None
+    protects: tuple[str, ...] = ()
+    """Slots whose licences in use are the backed-up users of the tenant (LIC-53)."""
     apps: tuple[str, ...] = ()
     add_on: bool = False
     prerequisites: tuple[str, ...] = ()

@@ -5,11 +5,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from shared.access.model import Scope
+from shared.catalogue import rules as catalogue_rules
 from shared.catalogue.model import Basis
 from shared.customers import repository
 from shared.customers.tenant_licences import read_licences
-from shared.licensing import agenda, brake, service
-from shared.licensing.model import State
+from shared.licensing import agenda, brake, mending, service
+from shared.licensing.model import State, Subscription
 from shared.licensing.refusals import MassChange
 from shared.licensing.repository import TABLE
 from shared.licensing.rules.adjusting import Need
@@ -22,8 +23,8 @@ log = logging.getLogger(__name__)
 
 async def sweep_all(deps: "Deps") -> dict[str, int]:
     """Partner -> events; one partner's trouble is logged and keeps nobody else waiting."""
-
     table, today = deps.tables[TABLE], deps.ledgers.today()
+    await mending.complete_agenda(table, today)
     lines = await agenda.due(table, today)
 
     async def one(scope: Scope) -> int:
@@ -87,9 +88,17 @@ async def adjust(deps: "Deps", scope: Scope, *, approved: int = 0) -> int:
             found[customer_id] = await _read(deps, scope, customer_id)
         counted = found[customer_id]
         if counted is not None:
-            needs.append(Need(sub.key, counted[basis]))
+            # What is measured was noted on the ledger by the night's own pass (LIC-53).
+            protected = sub.protected if _is_measured(deps, sub) else None
+            needs.append(Need(sub.key, counted[basis], protected))
     swept = await service.adjust(deps.ledgers, scope, needs, approved=approved)
     return swept.events
+
+
+def _is_measured(deps: "Deps", sub: Subscription) -> bool:
+    catalogue = deps.ledgers.catalogue
+    part = catalogue.part_of(catalogue_rules.place(catalogue, sub.slot))
+    return catalogue_rules.is_measured(part, sub.settings)
 
 
 async def _read(deps: "Deps", scope: Scope, customer_id: str) -> dict[Basis, int] | None:

@@ -17,7 +17,7 @@ from shared.licensing.page import TooManyRows
 from shared.licensing.refusals import BatchLimit, InvalidRequest
 from shared.licensing.repository import Command, Decide, Ledgers, Outcome
 from shared.licensing.rows import moved_seats
-from shared.licensing.rules import adjusting, sweeping
+from shared.licensing.rules import adjusting, quantities, sweeping
 from shared.licensing.rules.adjusting import Need
 from shared.licensing.wishes import Wish
 
@@ -174,6 +174,18 @@ async def adjust(
         return adjusting.adjust(book, [by_key[key] for key in keys])
 
     return await _in_chunks(ledgers, scope, actor, "adjust", list(by_key), decide, automated=True)
+
+
+async def note_protected(
+    ledgers: Ledgers, scope: Scope, protected: Mapping[str, int], *, actor: str = "timer"
+) -> int:
+    """Note what a night has measured, by row key (LIC-53); the events. Again does nothing."""
+
+    def decide(book: Book, keys: Sequence[str]) -> Decision:
+        return quantities.note_many(book, {key: protected[key] for key in keys})
+
+    done = await _in_chunks(ledgers, scope, actor, "note protected", sorted(protected), decide)
+    return done.events
 
 
 def _foreseen(

@@ -1,4 +1,4 @@
-"""Licences in use: what an evening measured, noted at the subscriptions that it concerns (LIC-53)."""
+"""Licences in use: what an evening measured, noted at the subscriptions concerned (LIC-53)."""
 
 import logging
 from datetime import date

@@ -10,9 +10,11 @@ import pytest
 
 from shared.customers import nightly
 from shared.microsoft365.directory import Directory
+from shared.usage import licences
 from tests.api.conftest import check_problem
 from tests.api.licensing import SLOT, Shop, code_of, refused
 from tests.api.test_reseller_rows import Chain
+from tests.api.usage import Months, protected
 
 MARKET = {"channel": "Marketplace", "source": "CloudBlue"}
 TENANT = "44444444-2222-3333-4444-555555555555"
@@ -229,6 +231,42 @@ async def test_lic_53_licences_in_use_and_their_history(shop: Shop) -> None:
     assert check_problem(answer, 400, "INVALID_INPUT")["errors"][0]["pointer"] == (
         "#/change/protected"
     )
+
+
+async def test_lic_53_a_night_notes_who_is_backed_up(shop: Shop) -> None:
+    """What the evening measured stands at the subscriptions: users, or GB where those count."""
+    months, day = Months(shop), date(2026, 3, 2)
+    await shop.buy(quantity=1000)
+    await shop.buy("CMG")
+    first = shop.customer = await protected(months)
+    await shop.assigned(30, mode="Manual")
+    await shop.assigned(5, slot="CMG", mode="Manual")  # it backs up nobody
+    shop.customer = await shop.add_customer()
+    await shop.assigned(30, mode="Manual")  # nobody is protected
+    shop.customer = await protected(months)
+    await shop.assigned(None, settings={"subscriptionModel": "UnlimitedUsers"})
+    await months.measure(day, day)
+    rows = await shop.deps.usage()
+    [measured] = await rows.days(shop.scope, day, shop.customer)
+    stored = measured.model_copy(update={"stored_bytes": 819_000_000_001})
+    await rows.put_days(shop.scope, [stored])
+    shop.day(date(2026, 3, 3))
+    assert await licences.note(shop.deps, rows, shop.scope, day) == 2
+    before = await shop.state()
+    assert await licences.note(shop.deps, rows, shop.scope, day) == 0
+    assert await shop.state() == before
+    sub = await shop.sub()
+    assert (sub["purchasedCapacityGb"], sub["protectedCapacityGb"]) == (820, 820)
+    # What could not be read stays what it is.
+    await rows.put_days(shop.scope, [stored.model_copy(update={"stored_bytes": None})])
+    assert await licences.note(shop.deps, rows, shop.scope, day) == 0
+    shop.customer = first
+    found = await use(shop)
+    by_slot = {each["subscriptionId"]: each["licences"] for each in found["subscriptions"]}
+    assert by_slot == {"CBM-M365": 14, "CMG": 0}
+    assert (found["licences"], found["history"][-1]["licences"]) == (14, 14)
+    assert found["history"][-1]["day"] == "2026-03-03"
+    await shop.adds_up()
 
 
 async def test_lic_54_change_over_the_month(shop: Shop) -> None:

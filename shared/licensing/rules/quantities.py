@@ -106,6 +106,17 @@ def note_protected(book: Book, key: str, protected: int) -> Decision:
     return draft.decision()
 
 
+def note_many(book: Book, protected: Mapping[str, int]) -> Decision:
+    """The same for several, by row key, as a night measured them; those that ended are left out."""
+    draft = Draft(book)
+    for key, number in protected.items():
+        sub = book.subs.get(key)
+        if sub is not None and sub.state in LIVE and number != sub.protected:
+            sets = {key: {"protected": number}}
+            draft.record("ProtectedNoted", key, rules=("LIC-53",), sets=sets)
+    return draft.decision()
+
+
 def note_consumption(book: Book, key: str, consumed: int) -> Decision:
     """What is used up for good (LIC-38): it never falls and never passes the quantity."""
     draft = Draft(book)

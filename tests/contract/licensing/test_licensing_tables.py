@@ -3,23 +3,28 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from local.verify import verify
 from shared.access.model import Scope
 from shared.catalogue.model import Channel, PaymentModel, SubscriptionType
 from shared.catalogue.service import catalogue
 from shared.kit import watch
 from shared.kit.clock import FixedClock
 from shared.kit.tables import Table
-from shared.licensing import agenda, reading, service, wishes
+from shared.licensing import agenda, mending, passing, reading, service, standings, wishes
 from shared.licensing.model import CustomerFacts, PaymentOption, Standing
 from shared.licensing.refusals import PoolExhausted
-from shared.licensing.repository import Command, Ledgers
+from shared.licensing.repository import TABLE, Command, Ledgers
 from shared.licensing.rules.assigning import Assign
 from shared.licensing.rules.offers import Terms
 from shared.licensing.rules.purchases import Purchase
+
+if TYPE_CHECKING:
+    from shared.bootstrap import Deps
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SCOPE = Scope("p1")
@@ -172,3 +177,59 @@ async def test_the_audit_trail_of_each_caller_has_its_own_rows(make_table: Make)
     assert len({each.before for each in seen} | {each.after for each in seen}) == 8
     places = [{key for _, _, key in each._after if key.startswith("sub~")} for each in seen]
     assert places == [{f"sub~c{number}~CBM-M365"} for number in range(4)]
+
+
+async def test_lines_that_are_missing_are_written_once_a_month(
+    make_table: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ledger written before there was an agenda, or an agenda that was lost."""
+    table = await make_table()
+    await bought(table, 50)
+    clock = FixedClock(NOW)
+    books = Ledgers(table, clock, catalogue())
+    await service.perform(books, SCOPE, Command("tester"), one_seat("c1"))
+    for partition in (agenda.DUE, agenda.FOLLOWING):
+        async for row in table.query(partition):
+            await table.delete(partition, row.key)
+    head = await table.get("p1", "head")
+    head.values.pop("follows", None)  # as heads were before
+    await table.replace(head)
+    assert await mending.complete_agenda(table, books.today()) == 1
+    assert await agenda.following(table) == ["p1"]
+    assert list(await agenda.due(table, date(2027, 1, 1))) == ["p1"]
+    with monkeypatch.context() as patched:  # one read on other nights: no partner is looked at
+        patched.setattr(standings, "partners", None)
+        assert await mending.complete_agenda(table, books.today()) == 0
+    assert await mending.complete_agenda(table, date(2026, 2, 1)) == 1
+    assert await mending.complete_agenda(table, date(2026, 2, 28)) == 0
+    clock.advance(datetime(2027, 1, 1, tzinfo=UTC) - NOW)
+    assert (await service.sweep(books, SCOPE)).settled
+
+
+async def test_24_1_k_every_partner_is_compared_with_its_ledger(
+    make_table: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = await make_table()
+    await bought(table, 50)
+    books = ledgers(table)
+    await service.perform(books, SCOPE, Command("tester"), one_seat("c1"))
+    reseller = Standing(tier2_enabled=True, is_reseller=True)
+    passed = passing.Passing("t1", "pool", "p2", 5)
+    await passing.pass_on(books, SCOPE, Command("tester"), reseller, passed)
+    assert await verified(table) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "p1  4 events, 3 rows: as the ledger says"
+    assert second == "p2  1 events, 1 rows: as the ledger says"
+    row = await table.get("p2", "pool~pool-t2")  # tampered with
+    row.values["total"] = 6
+    await table.replace(row)
+    assert await verified(table) == 2
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.endswith("pool~pool: 5 passed on, 6 arrived")
+    assert "total" in second
+
+
+async def verified(table: Table) -> int:
+    """What `make verify` does, with a process of its own; how many partners are wrong."""
+    given = SimpleNamespace(ledgers=ledgers(table), tables={TABLE: table})
+    return await verify(cast("Deps", given))

@@ -28,6 +28,7 @@ from functions.api.licence_interventions import router as licence_interventions
 from functions.api.licence_reports import router as licence_reports
 from functions.api.mail_previews import router as mail_previews
 from functions.api.notices import router as notices
+from functions.api.notifications import router as notifications
 from functions.api.objects import router as objects
 from functions.api.onboarding import router as onboarding
 from functions.api.operations import router as operations
@@ -37,18 +38,22 @@ from functions.api.permissions import router as permissions
 from functions.api.policies import router as policies
 from functions.api.pool_previews import router as pool_previews
 from functions.api.pools import router as pools
+from functions.api.reported_jobs import router as reported_jobs
 from functions.api.repositories import router as repositories
 from functions.api.resellers import router as resellers
 from functions.api.restores import router as restores
 from functions.api.roles import router as roles
 from functions.api.routing import Router
+from functions.api.service_starts import router as service_starts
 from functions.api.session_logs import router as session_logs
 from functions.api.sessions import router as sessions
+from functions.api.status import router as status
 from functions.api.subscriptions import previews as subscription_previews
 from functions.api.subscriptions import router as subscriptions
 from functions.api.tenant_licences import router as tenant_licences
 from functions.api.usage import router as usage
 from functions.api.usage_books import router as usage_books
+from functions.api.usage_exports import router as usage_exports
 from functions.api.users import router as users
 
 ROUTERS: list[Router] = [
@@ -78,6 +83,10 @@ ROUTERS: list[Router] = [
     restores,
     exports,
     drills,
+    reported_jobs,
+    service_starts,
+    notifications,
+    status,
     catalogue,
     batch_edits,
     pools,
@@ -99,6 +108,7 @@ ROUTERS: list[Router] = [
     channels,
     usage,
     usage_books,
+    usage_exports,
     billing,
     audit,
 ]

@@ -4,6 +4,7 @@ import csv
 import io
 import zipfile
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
 MEDIA_TYPE = "text/csv"
@@ -15,13 +16,15 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 # A fixed time makes the same content the same bytes, and so the same ETag.
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
-Cell = str | int | None
+Cell = str | int | Decimal | None
 
 
 def safe(cell: Cell) -> str | int:
-    """The cell; text that would be a formula gets an apostrophe in front."""
+    """The cell; text that would be a formula gets an apostrophe in front, a number does not."""
     if cell is None:
         return ""
+    if isinstance(cell, Decimal):
+        return f"{cell:f}"
     if isinstance(cell, str) and cell.lstrip(" ").startswith(_FORMULA):
         return f"'{cell}"
     return cell

@@ -122,6 +122,14 @@ async def document(rows: UsageRows, scope: Scope, month: str, customer_id: str) 
     return content
 
 
+async def documents(rows: UsageRows, scope: Scope, month: str) -> list[CustomerInvoice]:
+    """All invoices of a month inside the scope, by customer: one read."""
+    places, noted = await listed(rows, scope, month), await rows.noted(scope, _KEY + month)
+    content = await rows.content(noted["invoices"]) if noted else b""
+    parts = [content[at["offset"] : at["offset"] + at["length"]] for at in places.values()]
+    return [CustomerInvoice.model_validate_json(part) for part in parts]
+
+
 async def amend(deps: "Deps", rows: UsageRows, scope: Scope, month: str) -> Sequence[Adjustment]:
     """Rate a billed month again, by the same prices and what is known now; differences are kept.
 

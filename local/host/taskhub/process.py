@@ -26,9 +26,15 @@ class HubProcess:
     """A TaskHub. `begin` may be called early: the process gets ready while others do."""
 
     def __init__(
-        self, file: Path, default_version: str | None = None, chaos: str | None = None
+        self,
+        file: Path,
+        default_version: str | None = None,
+        chaos: str | None = None,
+        *,
+        gathers: bool = True,
     ) -> None:
         self._file, self._version, self._chaos = file, default_version, chaos
+        self._gathers = gathers
         self._process: subprocess.Popen[bytes] | None = None
         self._address = "127.0.0.1:0"
         self._is_stopping = False
@@ -47,6 +53,8 @@ class HubProcess:
             command += ["--default-version", self._version]
         if self._chaos:
             command += ["--chaos", self._chaos]
+        if not self._gathers:
+            command.append("--no-gathering")
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

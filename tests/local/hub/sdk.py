@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from durabletask.client import OrchestrationState, TaskHubGrpcClient
 from durabletask.grpc_options import GrpcWorkerResiliencyOptions
-from durabletask.worker import TaskHubGrpcWorker
+from durabletask.worker import TaskHubGrpcWorker, VersioningOptions
 
 from local.host.taskhub.sqlite.chaos import Switches
 from local.host.taskhub.sqlite.hub import SqliteHub
@@ -43,7 +43,7 @@ class Running:
             self.add_worker()
         self.client = TaskHubGrpcClient(host_address=self.address, logger=QUIET)
 
-    def add_worker(self) -> TaskHubGrpcWorker:
+    def add_worker(self, *, versioning: VersioningOptions | None = None) -> TaskHubGrpcWorker:
         worker = TaskHubGrpcWorker(
             host_address=self.address, resiliency_options=QUICK, logger=QUIET
         )
@@ -53,6 +53,8 @@ class Running:
             worker.add_activity(activity)
         for entity in self._functions[2]:
             worker.add_entity(entity)
+        if versioning is not None:
+            worker.use_versioning(versioning)
         worker.start()
         self.workers.append(worker)
         return worker

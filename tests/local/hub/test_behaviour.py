@@ -310,10 +310,9 @@ def test_a_forbidden_child_id_fails_the_parents_task(hub: Running) -> None:
 
 
 def test_payloads(hub: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    from local.host.taskhub.sqlite import activities, limits
+    from local.host.taskhub.sqlite import limits
 
     monkeypatch.setattr(limits, "LARGEST_PAYLOAD_BYTES", 100_000)
-    monkeypatch.setattr(activities, "LARGEST_PAYLOAD_BYTES", 100_000)
     assert hub.run(asks_large, 90_000).serialized_output == "90000"
     failed = hub.run(asks_large, 100_001)
     assert failed.failure_details is not None

@@ -28,6 +28,9 @@ def main() -> int:
     parser.add_argument("--address", default="127.0.0.1:0")
     parser.add_argument("--default-version")
     parser.add_argument("--chaos", help="seed=1,activity-twice=0.1,…")
+    parser.add_argument(
+        "--no-gathering", action="store_true", help="a turn for whatever came: to measure with"
+    )
     options = parser.parse_args()
     logging.basicConfig(
         stream=sys.stderr, level="INFO", format="%(asctime)s %(levelname)s hub: %(message)s"
@@ -49,7 +52,12 @@ async def _serve(options: argparse.Namespace) -> int:
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the owner, who ends its parts
     switches = parse(options.chaos) if options.chaos else None
-    hub = Hub(options.file, default_version=options.default_version, switches=switches)
+    hub = Hub(
+        options.file,
+        default_version=options.default_version,
+        switches=switches,
+        gathers=not options.no_gathering,
+    )
     address = await hub.start(options.address)
     threading.Thread(target=_until_let_go, args=(loop, stop), daemon=True).start()
     sys.stdout.write(json.dumps({"address": address}) + "\n")

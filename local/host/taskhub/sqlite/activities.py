@@ -4,9 +4,8 @@ from typing import Any
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
-from local.host.taskhub.sqlite import events, messages
+from local.host.taskhub.sqlite import events, limits, messages
 from local.host.taskhub.sqlite.effects import ActivityOver, Scheduled
-from local.host.taskhub.sqlite.limits import LARGEST_PAYLOAD_BYTES
 from local.host.taskhub.sqlite.messages import Instance, Kind
 from local.host.taskhub.sqlite.store import Transaction
 
@@ -49,11 +48,11 @@ def complete(tx: Transaction, seq: int, response: Any) -> None:
     instance = messages.by_key(tx, key)
     if instance is None or instance.completed is not None or instance.generation != generation:
         return
-    if response.ByteSize() > LARGEST_PAYLOAD_BYTES:
+    if response.ByteSize() > limits.LARGEST_PAYLOAD_BYTES:
         details = events.failure(
             "PayloadTooLarge",
             f"the activity's result has {response.ByteSize():,} bytes; at most "
-            f"{LARGEST_PAYLOAD_BYTES:,} are taken: put it into a blob and return its name",
+            f"{limits.LARGEST_PAYLOAD_BYTES:,} are taken: put it into a blob and return its name",
         )
         result = events.task_failed(tx.now, task, details)
     else:

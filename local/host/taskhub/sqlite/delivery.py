@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 START_TRIES = 10
 """A start that no worker survives is given up after this many tries; other messages never."""
+LONGEST_RETURN_SECONDS = 10.0
 TURN_LEASE_SECONDS = 300.0
 ACTIVITY_LEASE_SECONDS = 3600.0
 """Longer than functionTimeout: who is still silent then has forgotten it."""
@@ -45,9 +46,9 @@ ACTIVITY_LEASE_SECONDS = 3600.0
 class Delivery:
     """Ready work on one side, workers' streams on the other."""
 
-    def __init__(self, chaos: Chaos | None = None) -> None:
+    def __init__(self, chaos: Chaos | None = None, *, gathers: bool = True) -> None:
         self.store: Store
-        self._chaos = chaos
+        self._chaos, self._gathers = chaos, gathers
         self._live: dict[int, Live] = {}
         self._turns: dict[str, Turn] = {}
         self._ready_turns: deque[Live] = deque()
@@ -129,7 +130,7 @@ class Delivery:
             live.is_wanted_again = True
         elif live.is_ready:
             return
-        elif wake.at_once:
+        elif wake.at_once or not self._gathers:
             self._make_ready(live)
         elif live.gathering is None:
             seconds = gather_seconds(live.turn_seconds)
@@ -225,6 +226,18 @@ class Delivery:
             return
         self._later(back_off(live.losses), lambda: self._ready_again(live))
 
+    def give_back(self, turn: Turn) -> None:
+        """A living worker does not want a turn, perhaps for its version: offered for ever."""
+        live = turn.live
+        if live.turn is not turn:
+            return
+        if turn.stream is not None:
+            live.refused_by.add(turn.stream)
+        self._forget_turn(live)
+        live.returns += 1
+        pause = min(back_off(live.returns), LONGEST_RETURN_SECONDS)
+        self._later(pause, lambda: self._ready_again(live))
+
     def _ready_again(self, live: Live) -> None:
         if self._live.get(live.key) is live and live.turn is None and not live.is_ready:
             self._make_ready(live)
@@ -280,7 +293,7 @@ class Delivery:
             self._ready_turns,
             self._streams,
             lambda s: s.free_turns,
-            lambda s, live: fits(s.turn_names, live.name, live.version),
+            self._takes_turn,
             self._give_turn,
             self._chaos,
         )
@@ -293,6 +306,12 @@ class Delivery:
             self._chaos,
         )
         self.entities.dispatch()
+
+    def _takes_turn(self, stream: Stream, live: Live) -> bool:
+        """Whoever gave it back gets it again only when everybody else did, too."""
+        if not fits(stream.turn_names, live.name, live.version):
+            return False
+        return stream not in live.refused_by or live.refused_by.issuperset(self._streams)
 
     def _give_turn(self, stream: Stream, live: Live) -> None:
         now = asyncio.get_running_loop().time()

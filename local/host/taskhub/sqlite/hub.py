@@ -43,10 +43,11 @@ class Hub:
         default_version: str | None = None,
         is_durable: bool = True,
         switches: Switches | None = None,
+        gathers: bool = True,
     ) -> None:
         self._path, self._is_durable = path, is_durable
         self._chaos = Chaos(switches) if switches is not None else None
-        self._delivery = Delivery(self._chaos)
+        self._delivery = Delivery(self._chaos, gathers=gathers)
         self._default_version = default_version
         self._service = Service(lambda: self._delivery.store, self._delivery)
         self._server: grpc.aio.Server | None = None

@@ -11,7 +11,15 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 
 from local.host.taskhub.sqlite import entities, events, history, messages, purging
 from local.host.taskhub.sqlite.effects import Changed, Gone
-from local.host.taskhub.sqlite.limits import Refused, check_id, check_name, check_payload, not_found
+from local.host.taskhub.sqlite.limits import (
+    Refused,
+    check_event_name,
+    check_id,
+    check_name,
+    check_payload,
+    check_tags,
+    not_found,
+)
 from local.host.taskhub.sqlite.messages import Instance, Kind
 from local.host.taskhub.sqlite.store import Transaction
 
@@ -46,6 +54,7 @@ def start(tx: Transaction, new: New, replaceable: frozenset[int] = frozenset()) 
     """Start an instance. An existing one is in the way unless its status may be replaced."""
     check_id(new.id)
     check_name(new.name)
+    check_tags(new.tags or {})
     known = messages.by_id(tx, new.id)
     if known is not None:
         if known.status not in replaceable:
@@ -138,6 +147,7 @@ def next_generation(
 
 def raise_event(tx: Transaction, instance_id: str, name: str, given: str | None) -> None:
     """Buffer an event; for a finished instance it is accepted and dropped."""
+    check_event_name(name)
     instance = messages.by_id(tx, instance_id)
     if instance is None:
         raise not_found(instance_id)

@@ -1,5 +1,6 @@
 """What the hub refuses: ids, sizes, counts. A refusal comes before anything is written."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import grpc
@@ -9,6 +10,8 @@ FORBIDDEN_IN_ID = frozenset("/\\#?")
 LARGEST_PAYLOAD_BYTES = 32 * 1024 * 1024
 LARGEST_CUSTOM_STATUS_BYTES = 16 * 1024
 """Of UTF-16, as the cloud counts."""
+LARGEST_TAGS_BYTES = 64 * 1024
+LONGEST_EVENT_NAME_BYTES = 1_000
 MOST_ACTIONS = 100_000
 UNIMPLEMENTED = grpc.StatusCode.UNIMPLEMENTED
 
@@ -64,6 +67,21 @@ def check_name(name: str) -> None:
     """Refuse an orchestrator without a name."""
     if not name.strip():
         raise invalid("an orchestration needs the name of its orchestrator")
+
+
+def check_event_name(name: str) -> None:
+    """Refuse an event that nobody can wait for."""
+    if not name.strip():
+        raise invalid("an event needs a name")
+    if len(name.encode("utf-8", "surrogatepass")) > LONGEST_EVENT_NAME_BYTES:
+        raise invalid(f"an event's name has at most {LONGEST_EVENT_NAME_BYTES:,} bytes")
+
+
+def check_tags(tags: Mapping[str, str]) -> None:
+    """Refuse tags that are no tags but a payload."""
+    size = sum(len(name.encode()) + len(value.encode()) for name, value in tags.items())
+    if size > LARGEST_TAGS_BYTES:
+        raise invalid(f"the tags have {size:,} bytes; at most {LARGEST_TAGS_BYTES:,} are taken")
 
 
 def check_payload(what: str, text: str | None) -> str | None:

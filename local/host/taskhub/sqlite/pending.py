@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 
 from local.host.taskhub.sqlite.streams import Stream
@@ -62,6 +62,8 @@ class Live:
     turn: Turn | None = None
     turn_seconds: float = 0.0
     losses: int = 0
+    returns: int = 0
+    refused_by: set[Stream] = field(default_factory=set)
     gathering: asyncio.TimerHandle | None = None
 
     def begin(self, stream: Stream, now: float) -> Turn:
@@ -72,7 +74,8 @@ class Live:
 
     def turn_over(self, now: float) -> None:
         """The turn was committed."""
-        self.losses = 0
+        self.losses = self.returns = 0
+        self.refused_by.clear()
         if self.turn is not None:
             self.turn_seconds = now - self.turn.since
 

@@ -33,7 +33,6 @@ logger = logging.getLogger(__name__)
 
 NAME = "TaskHubSidecarService"
 HISTORY_CHUNK = 500
-EVENT_NAME_BYTES = 1_000
 
 
 class Service(WorkService):
@@ -278,6 +277,7 @@ def _instance(state: Any) -> Any:
 
 
 def _suspend(tx: Transaction, request: Any) -> None:
+    limits.check_payload("the reason", events.text_of(request, "reason"))
     event = events.event(tx.now)
     event.executionSuspended.SetInParent()
     if request.HasField("reason"):
@@ -286,6 +286,7 @@ def _suspend(tx: Transaction, request: Any) -> None:
 
 
 def _resume(tx: Transaction, request: Any) -> None:
+    limits.check_payload("the reason", events.text_of(request, "reason"))
     event = events.event(tx.now)
     event.executionResumed.SetInParent()
     if request.HasField("reason"):

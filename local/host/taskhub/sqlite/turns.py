@@ -184,7 +184,7 @@ def _child(tx: Transaction, instance: Instance, action: Any) -> Any:
 def _send(tx: Transaction, _: Instance, action: Any) -> Any:
     asked = action.sendEvent
     target = asked.instance.instanceId
-    given = events.text_of(asked, "data")
+    given = limits.check_payload("the event", events.text_of(asked, "data"))
     made = events.event(tx.now, action.id)
     made.eventSent.instanceId = target
     made.eventSent.name = asked.name

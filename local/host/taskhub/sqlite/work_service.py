@@ -135,7 +135,7 @@ class WorkService(rpc.TaskHubSidecarServiceServicer):  # type: ignore[misc]
         """A worker gives a turn back."""
         turn = self._delivery.turn(request.completionToken)
         if turn is not None and not turn.is_committing:
-            self._delivery.lose_turn(turn)
+            self._delivery.give_back(turn)
         return pb.AbandonOrchestrationTaskResponse()
 
     async def AbandonTaskActivityWorkItem(self, request: Any, context: Any) -> Any:

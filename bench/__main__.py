@@ -1,7 +1,7 @@
 """`make bench`: run every case, print one table, write bench-report.json.
 
 python -m bench [case ...]      cases: imports startup requests memory access taskhub licensing
-                                webhooks
+                                webhooks goals vault peers
 """
 
 import argparse
@@ -12,7 +12,10 @@ from pathlib import Path
 from bench.figure import Figure, show
 from local.signals import orderly_end
 
-CASES = ("imports", "startup", "requests", "memory", "access", "taskhub", "licensing", "webhooks")
+CASES = (
+    "imports", "startup", "requests", "memory", "access", "taskhub", "licensing", "webhooks",
+    "goals", "vault", "peers",
+)  # fmt: skip
 
 
 def main() -> int:

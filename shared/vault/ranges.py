@@ -9,8 +9,9 @@ from shared.vault.format.checkpoint import RANGE_BITS, RANGES, Op
 from shared.vault.merge import Step
 from shared.vault.run import Checkpoint
 
-# Plain bytes of operations held at once.
-MAX_HELD = 24 << 20
+# Plain bytes of operations held at once; decoded they take four times as much. Fewer would be read
+# in more requests: one for every slice of the run and every window.
+MAX_HELD = 8 << 20
 PARALLEL = 8
 
 Steps = dict[bytes, list[Step]]

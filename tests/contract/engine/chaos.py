@@ -48,6 +48,8 @@ class Stage:
     clock: SharedClock
     wire: Any = None
     tokens: Any = None
+    quotas: Any = None
+    """Of our own pace; None = those of production."""
 
     @classmethod
     async def open(cls, certificates: Certificates, credential: ClientCredential) -> "Stage":
@@ -80,7 +82,7 @@ class Stage:
     async def _connect(self) -> None:
         """A client that remembers nothing of earlier examples."""
         await self._disconnect()
-        self.wire = Wire(clock=self.clock, sleep=self.clock.sleep)
+        self.wire = Wire(clock=self.clock, sleep=self.clock.sleep, quotas=self.quotas)
         self.tokens = Tokens(self.settings, wire=self.wire)
 
     async def _disconnect(self) -> None:
@@ -88,10 +90,10 @@ class Stage:
             await self.tokens.close()
             await self.wire.close()
 
-    async def fresh(self) -> "Chaos":
+    async def fresh(self, size: Size = WORLD) -> "Chaos":
         """The world as it was in the beginning, and an empty vault."""
         sim = self.sim
-        made = create(WORLD)
+        made = create(size)
         # Client assertions are made by the real clock, so each example begins at the present.
         sim.clock.restart(datetime.now(UTC))
         await self._connect()
@@ -282,7 +284,7 @@ class Chaos:
         heads = []
         for ref in self.objects():
             changes = iter(during)
-            heads.append(await self._run(ref, items, changes, dies))
+            heads.append(await self.run(ref, items, changes, dies))
         return heads
 
     def objects(self) -> list[ObjectRef]:
@@ -292,7 +294,7 @@ class Chaos:
             ObjectRef("drive", self.drive.id, *mine),
         ]
 
-    async def _run(self, ref: ObjectRef, items: int, changes: Any, dies: int) -> SnapshotHead:
+    async def run(self, ref: ObjectRef, items: int, changes: Any, dies: int) -> SnapshotHead:
         number, more = 0, True
         while more:
             run = await self.vault.open_run(ref, f"{ref.workload}-{self.runs}")

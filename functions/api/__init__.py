@@ -10,6 +10,7 @@ from functions.api.catalogue import router as catalogue
 from functions.api.channels import router as channels
 from functions.api.consent import router as consent
 from functions.api.contexts import router as contexts
+from functions.api.costs import router as costs
 from functions.api.coverage import router as coverage
 from functions.api.customer_access import router as customer_access
 from functions.api.customer_groups import router as customer_groups
@@ -110,6 +111,7 @@ ROUTERS: list[Router] = [
     usage_books,
     usage_exports,
     billing,
+    costs,
     audit,
 ]
 """Every resource of the API, mounted under the prefix."""

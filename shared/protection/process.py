@@ -9,6 +9,8 @@ from shared.access.model import Scope
 from shared.consent.service import check as check_consent
 from shared.customers import repository as customers
 from shared.microsoft365.errors import ConsentLost
+from shared.notifications import service as notifications
+from shared.notifications.rules import topic_of_session
 from shared.protection import changes, log_lines, repository, rules, session_log
 from shared.protection.discovery import discover
 from shared.protection.memberships import note_groups
@@ -158,6 +160,14 @@ async def seal_session(deps: "Deps", task: SessionTask) -> SessionState:
     session = await changes.change_session(deps.tables, scope, task.session_id, ended)
     await session_log.close(deps.tables, session, runs)
     await _note_in_policy(deps, scope, session)
+    await notifications.tell(
+        deps.tables,
+        session.customer_id,
+        topic_of_session(session.state),
+        subject=session.session_id,
+        outcome=session.state,
+        at=session.ended_at or now,
+    )
     return session.state
 
 
@@ -226,4 +236,10 @@ def _sums(runs: list[ObjectRun]) -> dict[str, object]:
         counts, volume = counts.plus(run.counts), volume.plus(run.volume)
         graph = graph.plus(run.graph)
     states = Counter(run.state.value for run in runs)
-    return {"objects": dict(states), "counts": counts, "volume": volume, "graph": graph}
+    return {
+        "objects": dict(states),
+        "counts": counts,
+        "volume": volume,
+        "graph": graph,
+        "compute_s": round(sum(run.compute_s for run in runs), 3),
+    }

@@ -16,12 +16,15 @@ from shared.kit.errors import HoldfastError
 from shared.microsoft365.errors import ConsentLost, ItemFailed, ItemSkipped, SliceOver
 from shared.microsoft365.model import Budget, Restored
 from shared.microsoft365.transport import GraphTransport
+from shared.notifications import service as notifications
+from shared.notifications.model import Topic
 from shared.protection import browsing
 from shared.protection.browsing import Opened
 from shared.protection.discovery import tenant_of
 from shared.protection.model import GraphCost
 from shared.restore import repository, rules
 from shared.restore.choosing import chosen_rows
+from shared.restore.hold import Hold, held
 from shared.restore.model import Collision, Entry, EntryState, Restore, RestoreState
 from shared.restore.service import entry_of
 from shared.restore.shared_writers import close_channels
@@ -75,8 +78,18 @@ async def plan_restore(deps: "Deps", task: RestoreTask) -> None:
 async def restore_slice(
     deps: "Deps", task: RestoreTask, writer: Writer | None = None
 ) -> RestoreAnswer:
-    """Restore the next lines of the ledger; `writer` is opened for the target unless given."""
+    """Restore the next lines of the ledger; `writer` is opened for the target unless given.
+
+    One execution at a time; `RestoreBusy` when another goes on writing.
+    """
     scope = Scope(task.partner_id)
+    async with held(deps, scope, task.restore_id) as hold:
+        return await _restore_slice(deps, task, scope, writer, hold)
+
+
+async def _restore_slice(
+    deps: "Deps", task: RestoreTask, scope: Scope, writer: Writer | None, hold: Hold
+) -> RestoreAnswer:
     restore = await repository.get(deps.tables, scope, task.restore_id)
     if restore.is_over or restore.cancel_requested:
         return RestoreAnswer(outcome="done")
@@ -88,7 +101,7 @@ async def restore_slice(
     if writer is None:
         transport = await _transport(deps, scope, restore)
         writer = open_writer(transport, restore, opened, _opening(deps, scope, restore.restore_id))
-    slice_ = _Slice(deps, restore, opened, writer)
+    slice_ = _Slice(deps, restore, opened, writer, hold)
     answer = await slice_.run(entries)
     cost = GraphCost()
     if transport is not None:
@@ -134,7 +147,16 @@ async def seal_restore(deps: "Deps", task: RestoreTask) -> RestoreState:
             }
         )
 
-    return (await repository.change(deps.tables, scope, task.restore_id, ended)).state
+    restore = await repository.change(deps.tables, scope, task.restore_id, ended)
+    await notifications.tell(
+        deps.tables,
+        restore.customer_id,
+        Topic.RESTORE_ACTIVITY,
+        subject=restore.restore_id,
+        outcome=restore.state,
+        at=restore.ended_at or now,
+    )
+    return restore.state
 
 
 async def _close(deps: "Deps", scope: Scope, restore: Restore) -> None:
@@ -164,8 +186,11 @@ def _opening(deps: "Deps", scope: Scope, restore_id: str) -> Callable[[str], Awa
 class _Slice:
     """The hands of one slice: a few items in flight, a ledger line before and after each."""
 
-    def __init__(self, deps: "Deps", restore: Restore, opened: Opened, writer: Writer) -> None:
+    def __init__(
+        self, deps: "Deps", restore: Restore, opened: Opened, writer: Writer, hold: Hold
+    ) -> None:
         self._deps, self._restore, self._opened, self._writer = deps, restore, opened, writer
+        self._hold = hold
         self._until = deps.clock.now() + timedelta(seconds=SLICE_SECONDS)
         self._stop: RestoreAnswer | None = None
         self._mine: set[str] = set()
@@ -190,8 +215,12 @@ class _Slice:
         return self._stop or RestoreAnswer(outcome="more")
 
     async def _lane(self, waiting: list[Entry]) -> None:
-        while waiting and self._stop is None and self._deps.clock.now() < self._until:
+        while waiting and self._stop is None and self._may_go_on:
             await self._guarded(waiting.pop(0), self._item)
+
+    @property
+    def _may_go_on(self) -> bool:
+        return self._hold.is_ours and self._deps.clock.now() < self._until
 
     async def _guarded(self, entry: Entry, work: Callable[[Entry], Awaitable[Entry]]) -> None:
         try:

@@ -42,6 +42,8 @@ QUERIES = {
     "sessions_export": {"month": "2026-01"},
     "snapshots_compare": {"since": "2"},
     "restores_statistics": {"month": "2026-01"},
+    "reported_jobs_list": {"month": "2026-01"},
+    "jobs_count": {"month": "2026-01"},
     "usage_accept": {"partnerId": "x" * 16},
     "usage_reject": {"partnerId": "x" * 16},
     "usage_set_agreement": {"partnerId": "x" * 16},
@@ -90,6 +92,12 @@ def bodies(target: dict[str, str]) -> dict[str, Any]:
         "restores_start": {"objectId": target["object_id"], "snapshot": 1},
         "restores_preview": {"objectId": target["object_id"], "snapshot": 1},
         "exports_start": {"objectId": target["object_id"], "snapshot": 1},
+        "contacts_set": {"contacts": [{"email": "x@x.example"}]},
+        "reported_jobs_report": {
+            "service": "CBS", "jobId": "1", "name": "N", "status": "Success",
+            "startedAt": "2026-01-01T00:00:00Z",
+        },
+        "services_start": {"service": "CBM"},
         **licensing_bodies(target),
         **usage_bodies(target),
     }

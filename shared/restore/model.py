@@ -90,6 +90,9 @@ class Restore(Stored):
     slices: int = 0
     migrating: list[str] = Field(default_factory=list)
     """Channels that this restore opened for import and closes at its end (M35)."""
+    held_by: str = ""
+    held_until: datetime | None = None
+    """The execution that writes at the moment, and until when nobody else may."""
     error: str | None = None
 
     @property

@@ -15,6 +15,7 @@ from shared.licensing import brake
 from shared.licensing.brake import Waiting
 from shared.licensing.refusals import ActionForbidden
 from shared.licensing.repository import TABLE
+from shared.licensing.requests import Seats
 
 router = Router(tags=["licences"])
 
@@ -38,7 +39,7 @@ class AdjustmentOut(ApiModel):
 class ApproveIn(ApiModel):
     """What exactly is approved."""
 
-    would_move: Annotated[int, Field(ge=1, strict=True)] | None = Field(
+    would_move: Seats | None = Field(
         default=None, description="As read: 409 when it is another number by now"
     )
 

@@ -261,3 +261,31 @@ class CustomerInvoice(_Data):
     def digest(self) -> str:
         """SHA-256 of `content`, hex."""
         return hashlib.sha256(self.content).hexdigest()
+
+
+class CostPrice(_Data):
+    """What some units of something cost."""
+
+    per: str
+    quantity: Decimal = Field(gt=0)
+    """Units the price is for."""
+    price: Decimal = Field(ge=0)
+
+
+class CostPrices(_Data):
+    """A published table of prices with its day; what is estimated by it says so."""
+
+    name: str
+    as_of: date
+    currency: str
+    note: str
+    prices: dict[str, CostPrice]
+
+
+class CostLine(_Data):
+    """One estimated cost."""
+
+    name: str
+    per: str
+    used: Decimal
+    amount: Decimal

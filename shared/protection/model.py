@@ -229,6 +229,8 @@ class Session(Stored):
     counts: Counts = Field(default_factory=Counts)
     volume: Volume = Field(default_factory=Volume)
     graph: GraphCost = Field(default_factory=GraphCost)
+    compute_s: float = 0
+    """Seconds its objects were worked on, without waiting behind a throttle."""
     root: str | None = None
     """Session root over the record hashes of this session's snapshots (vault.md 12.4)."""
 
@@ -317,6 +319,13 @@ class ObjectRun(Stored):
     record: str | None = None
     root: str | None = None
     items: int = 0
+
+    @property
+    def compute_s(self) -> float:
+        """Seconds it was worked on: from start to end without waiting behind a throttle."""
+        if self.started_at is None or self.ended_at is None:
+            return 0
+        return max(0.0, (self.ended_at - self.started_at).total_seconds() - self.graph.waited_s)
 
 
 def _merge(left: dict[str, int], right: dict[str, int]) -> dict[str, int]:

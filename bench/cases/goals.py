@@ -96,7 +96,7 @@ async def _mail(stage: Stage) -> list[Figure]:
     chaos = await stage.fresh(Size(users=1, mails=MAILS, files=1, mail_mean=8_000, real=False))
     await _night(chaos, 0)
     _, floor = await _night(chaos, 0)
-    box, now = chaos.box, chaos.now()
+    box, now = chaos.people.box, chaos.people.now()
     folders = len([f for f in box.folders.values() if not f.hidden])
     people = ("Ada", "ada@example.org"), ("Grace", "grace@partner.example")
     for number in range(NEW):
@@ -109,12 +109,12 @@ async def _mail(stage: Stage) -> list[Figure]:
     for number, message in enumerate(messages):
         if number % 4 == 0:
             others = [place for place in places if place is not message.folder]
-            box.move(message, chance.choice(others), chaos.now())
+            box.move(message, chance.choice(others), chaos.people.now())
             continue
         message.is_read = not message.is_read if number % 4 == 1 else message.is_read
         message.flag = "complete" if number % 4 == 2 else message.flag
         message.categories = ("Red",) if number % 4 == 3 else message.categories
-        box.touch(message, chaos.now())
+        box.touch(message, chaos.people.now())
     touched, changes = await _night(chaos, 0)
     reads = stage.sim.stats.requests["messages.value"]
     drafts = sum(m.is_draft for m in box.messages.values())
@@ -143,7 +143,7 @@ async def _files(stage: Stage) -> list[Figure]:
     chaos = await stage.fresh(Size(users=1, mails=1, files=FILES, file_mean=400, real=False))
     await _night(chaos, 1)
     _, floor = await _night(chaos, 1)
-    drive, now = chaos.drive, chaos.now()
+    drive, now = chaos.people.drive, chaos.people.now()
     files = [item for item in drive.items.values() if not item.is_folder]
     for number, item in enumerate(files[:CHANGED]):
         drive.write(item, GeneratedFile(70_000_000 + number, 500), now)
@@ -190,7 +190,7 @@ async def _pace(stage: Stage) -> list[Figure]:
 async def _faults(stage: Stage) -> list[Figure]:
     _unlimited(stage)
     chaos = await stage.fresh(Size(users=1, mails=1_000, files=1, mail_mean=800, real=False))
-    box = chaos.box
+    box = chaos.people.box
     poisoned = next(m for m in box.messages.values() if not m.is_draft)
     name = box.message_id(poisoned.number, poisoned.incarnation, immutable=True)
     from tests.contract.engine.test_faults import path_of

@@ -1,7 +1,6 @@
 """One mailbox and one drive under random changes, copied night after night without tables."""
 
 import asyncio
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -10,10 +9,7 @@ from typing import Any, ClassVar
 from local.certs import Certificates, ClientCredential
 from local.microsoft365 import running
 from local.microsoft365.clock import Clock as SimulatorClock
-from local.microsoft365.drive import BadName, Drive, Item, NameTaken
 from local.microsoft365.faults import read_rule
-from local.microsoft365.mailbox import ROOT, Folder, Mailbox, Message, StoredMail
-from local.microsoft365.sources import BytesFile
 from local.microsoft365.start import create
 from local.microsoft365.truth import truth
 from local.microsoft365.world import Size
@@ -30,6 +26,7 @@ from shared.protection.slices import Bounds, run_slice
 from shared.vault.model import GraphUse, ObjectRef, SnapshotHead
 from shared.vault.run import Run
 from shared.vault.service import Vault
+from tests.contract.engine.people import People
 from tests.contract.engine.truth import file_differences, mail_differences
 from tests.contract.graph.conftest import SharedClock
 from tests.unit.vault.world import World
@@ -107,7 +104,7 @@ class Stage:
 
         grant(sim, tenant, app, None)
         user = next(iter(tenant.users.values()))
-        return Chaos(self, tenant.id, user, await World().create())
+        return Chaos(self, tenant.id, People(sim, user), await World().create())
 
 
 @dataclass
@@ -116,10 +113,9 @@ class Chaos:
 
     stage: Stage
     tenant: str
-    user: Any
+    people: People
     vault: Vault
     runs: int = 0
-    made: int = 0
     roots: dict[str, str] = field(default_factory=dict)
 
     nights: ClassVar[int] = 0
@@ -133,144 +129,6 @@ class Chaos:
         "dead address": {"action": "deadUrl", "match": {"path": "_content"}},
         "reset": {"action": "reset", "match": {"path": "users/|drives/", "nth": 4}},
     }
-
-    # -- the tenant's side --------------------------------------------------------------------
-
-    @property
-    def box(self) -> Mailbox:
-        found: Mailbox = self.user.mailbox
-        return found
-
-    @property
-    def drive(self) -> Drive:
-        found: Drive = self.user.drive
-        return found
-
-    def act(self, what: int, one: int, other: int) -> None:
-        """One thing a person does; nothing where it does not apply."""
-        self.stage.sim.clock.advance(1)
-        verbs: list[Callable[[int, int], None]] = [
-            self.deliver, self.deliver, self.mark, self.move, self.move, self.purge,
-            self.edit_draft, self.new_folder, self.change_folder, self.drop_folder,
-            self.write, self.edit, self.shift, self.remove, self.recreate, self.share_folder,
-        ]  # fmt: skip
-        verbs[what % len(verbs)](one, other)
-
-    def deliver(self, one: int, other: int) -> None:
-        self.made += 1
-        body = f"Subject: mail {self.made}\r\nMessage-ID: <{self.made}@x>\r\n\r\n{'x' * other}\r\n"
-        now = self.now()
-        message = self.box.add(self._folder(one), StoredMail(body.encode()), now, now)
-        message.is_draft = other % 7 == 0
-
-    def mark(self, one: int, other: int) -> None:
-        if message := self._message(one):
-            message.is_read = bool(other % 2)
-            message.flag = ("notFlagged", "flagged", "complete")[other % 3]
-            message.categories = ("Blue",) * (other % 2)
-            self.box.touch(message, self.now())
-
-    def move(self, one: int, other: int) -> None:
-        if (message := self._message(one)) and message.folder is not self._folder(other):
-            self.box.move(message, self._folder(other), self.now())
-
-    def purge(self, one: int, _: int) -> None:
-        if message := self._message(one):
-            self.box.purge(message)
-
-    def edit_draft(self, one: int, other: int) -> None:
-        drafts = [m for m in self.box.messages.values() if m.is_draft]
-        if drafts:
-            message = drafts[one % len(drafts)]
-            message.source = StoredMail(f"Subject: draft {other}\r\n\r\n{one}\r\n".encode())
-            self.box.touch(message, self.now())
-
-    def new_folder(self, one: int, other: int) -> None:
-        parent = self._folder(one).number if other % 2 else ROOT
-        self.box.add_folder(parent, f"Folder {other}")
-
-    def change_folder(self, one: int, other: int) -> None:
-        own = self._own_folders()
-        if own and other % 2:
-            self.box.rename_folder(own[one % len(own)], f"Renamed {other}")
-        elif own:
-            folder, target = own[one % len(own)], self._folder(other)
-            above: Folder | None = target
-            while above is not None and above is not folder:
-                above = self.box.folders.get(above.parent)
-            if above is None:
-                self.box.move_folder(folder, target.number)
-
-    def drop_folder(self, one: int, _: int) -> None:
-        own = self._own_folders()
-        if own:
-            self.box.purge_folder(own[one % len(own)])
-
-    def write(self, one: int, other: int) -> None:
-        self.made += 1
-        source = BytesFile(b"%d " % self.made * other)
-        self._quietly(self.drive.create, self._place(one), f"new {self.made}.txt", source)
-
-    def edit(self, one: int, other: int) -> None:
-        if item := self._file(one):
-            self.made += 1
-            self.drive.write(item, BytesFile(b"%d " % self.made * (other + 1)), self.now())
-
-    def shift(self, one: int, other: int) -> None:
-        things = [i for i in self.drive.items.values() if i.parent is not None]
-        if things:
-            item = things[one % len(things)]
-            name = item.name if other % 2 else f"{other} {item.name}"[:80]
-            try:
-                self.drive.move(item, self._place(other), name, self.now())
-            except (NameTaken, BadName):
-                return
-
-    def remove(self, one: int, _: int) -> None:
-        things = [i for i in self.drive.items.values() if i.parent is not None]
-        if things:
-            self.drive.delete(things[one % len(things)], self.now())
-
-    def recreate(self, one: int, other: int) -> None:
-        """Deleted and made again under the same name: another item."""
-        if (item := self._file(one)) and item.parent is not None:
-            parent, name = item.parent, item.name
-            self.drive.delete(item, self.now())
-            self._quietly(self.drive.create, parent, name, BytesFile(b"again" * other))
-
-    def share_folder(self, one: int, other: int) -> None:
-        self._quietly(self.drive.create, self._place(one), f"Ordner {other}", None)
-
-    def now(self) -> datetime:
-        found: datetime = self.stage.sim.clock.now()
-        return found
-
-    def _quietly(
-        self, make: Callable[..., Any], parent: Item, name: str, source: BytesFile | None
-    ) -> None:
-        try:
-            make(parent, name, self.now(), source)
-        except NameTaken:
-            return
-
-    def _folder(self, number: int) -> Folder:
-        shown = [f for f in self.box.folders.values() if not f.hidden and f.number != ROOT]
-        return shown[number % len(shown)]
-
-    def _own_folders(self) -> list[Folder]:
-        return [f for f in self.box.folders.values() if not f.well_known]
-
-    def _message(self, number: int) -> Message | None:
-        mails = list(self.box.messages.values())
-        return mails[number % len(mails)] if mails else None
-
-    def _file(self, number: int) -> Item | None:
-        files = [i for i in self.drive.items.values() if not i.is_folder]
-        return files[number % len(files)] if files else None
-
-    def _place(self, number: int) -> Item:
-        folders = [i for i in self.drive.items.values() if i.is_folder]
-        return folders[number % len(folders)]
 
     # -- nights -------------------------------------------------------------------------------
 
@@ -288,10 +146,10 @@ class Chaos:
         return heads
 
     def objects(self) -> list[ObjectRef]:
-        mine = (self.user.display_name, self.user.upn)
+        mine = (self.people.user.display_name, self.people.user.upn)
         return [
-            ObjectRef("mailbox", self.user.id, *mine),
-            ObjectRef("drive", self.drive.id, *mine),
+            ObjectRef("mailbox", self.people.user.id, *mine),
+            ObjectRef("drive", self.people.drive.id, *mine),
         ]
 
     async def run(self, ref: ObjectRef, items: int, changes: Any, dies: int) -> SnapshotHead:
@@ -305,13 +163,13 @@ class Chaos:
             more, number = end.more, number + 1
             assert number < 2_000, "the run does not end"
             for what, one, other in next(changes, []):
-                self.act(what, one, other)
+                self.people.act(what, one, other)
             if end.not_before is not None:
                 wait = (end.not_before - self.stage.clock.now()).total_seconds()
                 self.stage.sim.clock.advance(max(0.0, wait))
         run = await self.vault.open_run(ref, f"{ref.workload}-{self.runs}")
         standing = Pass.model_validate(run.state)
-        now = self.now()
+        now = self.people.now()
         return await run.seal(
             enumerated=standing.enumerated(),
             containers_total=standing.containers(),
@@ -375,7 +233,7 @@ class Chaos:
         """The snapshot says what the tenant says, item by item and folder by folder."""
         snapshot = await self.vault.open_snapshot(ref, head.n)
         opened: Any = _Opened(snapshot)
-        wanted = await truth(self.user)
+        wanted = await truth(self.people.user)
         rows = {row.source_id: row async for row in snapshot.rows()}
         assert len(rows) == head.items
         if ref.workload == "drive":

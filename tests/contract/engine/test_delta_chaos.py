@@ -32,12 +32,12 @@ class DeltaChaos(RuleBasedStateMachine):
 
     @rule(what=st.integers(0, 15), one=numbers, other=numbers)
     def change(self, what: int, one: int, other: int) -> None:
-        self.chaos.act(what, one, other)
+        self.chaos.people.act(what, one, other)
 
     @rule(more=st.lists(st.tuples(st.integers(0, 15), numbers, numbers), min_size=5, max_size=12))
     def busy_day(self, more: list[tuple[int, int, int]]) -> None:
         for what, one, other in more:
-            self.chaos.act(what, one, other)
+            self.chaos.people.act(what, one, other)
 
     @rule()
     def tokens_expire(self) -> None:

@@ -130,9 +130,19 @@ async def content_of(workload: Any, change: Change) -> bytes:
     return found if isinstance(found, bytes) else b"".join([chunk async for chunk in found])
 
 
+_authorities: list[Certificates] = []
+
+
+def _authority(factory: pytest.TempPathFactory) -> Certificates:
+    """One per process: each folder that imports the fixture has an instance of its own."""
+    if not _authorities:
+        _authorities.append(make_certificates(factory.mktemp("certificates")))
+    return _authorities[0]
+
+
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Certificates]:
-    made = make_certificates(tmp_path_factory.mktemp("certificates"))
+    made = _authority(tmp_path_factory)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in made.environment().items():
             patch.setenv(name, value)

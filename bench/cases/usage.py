@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import batched
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,9 @@ from shared.customers.model import Customer, CustomerState
 from shared.kit.clock import FixedClock
 from shared.kit.config import Settings
 from shared.kit.ids import ALPHABET, CUSTOMER_LENGTH
+from shared.kit.tables import Row
+from shared.licensing import rows as ledger_rows
+from shared.licensing.ledger import Event, Move, sealed
 from shared.licensing.repository import TABLE
 from shared.usage import amending, closing, reselling
 from shared.usage.days import Day
@@ -82,17 +86,12 @@ async def _fill(ground: Ground, clock: FixedClock) -> None:
     shop = Shop(deps.tables[TABLE], clock, ground.wire)
     for slot in SLOTS:
         await shop.buy(PARTNER, slot, 100 * CUSTOMERS, date(2026, 12, 31))
-    ledgers = shop.process()
-    ids = iter(list(_ids()))
-
-    async def some() -> None:
-        for customer_id in ids:
-            await customers.add(deps.tables, scope, _customer(customer_id))
-            for slot in SLOTS:
-                await shop.assign(ledgers, PARTNER, customer_id, slot, quantity=20)
-
-    await asyncio.gather(*(some() for _ in range(16)))
     every = list(_ids())
+    await _seats(ground, every)
+    made = [_customer(customer_id) for customer_id in every]
+    rows = [Row(PARTNER, each.customer_id, each.model_dump(mode="json")) for each in made]
+    for some in batched(rows, 100, strict=False):
+        await deps.tables[customers.TABLE].batch([("insert", row) for row in some])
     for offset in range(31):
         day = FIRST + timedelta(days=offset)
         await ground.rows.put_days(scope, [_day(customer_id, day) for customer_id in every])
@@ -102,6 +101,24 @@ async def _fill(ground: Ground, clock: FixedClock) -> None:
     await deps.prices.add_version(scope, book, name="S", valid_from="2026-01", by="bench")
     profile = Profile(profile_id="default", name="D", book_id="standard")
     await deps.prices.put_profile(scope, profile)
+
+
+async def _seats(ground: Ground, every: list[str]) -> None:
+    """Twenty seats of each service for everybody: the events that so many changes leave behind."""
+    table, scope = ground.deps.tables[TABLE], ground.scope
+    head = await ground.deps.ledgers.head(scope)
+    seq, previous, day = head.seq, head.hash, date(2026, 1, 1)
+    events = []
+    for customer_id in every:
+        for slot in SLOTS:
+            held = f"sub~{customer_id}~{slot}"
+            move = Move(source=f"pool~{slot}", target=held, quantity=20, pool=slot, lot=day)
+            event = Event(kind="Assigned", subject=held, effective=day, moves=(move,))
+            at = datetime(2026, 1, 1, tzinfo=UTC)
+            events.append(sealed(event, seq=seq + 1, previous=previous, recorded=at))
+            seq, previous = events[-1].seq, events[-1].hash
+    for some in batched(events, 100, strict=False):
+        await table.batch([("insert", ledger_rows.event_row(PARTNER, each)) for each in some])
 
 
 async def _close(ground: Ground) -> list[Figure]:

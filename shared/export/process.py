@@ -53,7 +53,8 @@ async def plan(
     async for row, _ in chosen_rows(opened, items, top):
         if row.kind in FOLDER_KINDS:
             folders[row.source_id].chosen = items is None
-            continue
+            if not row.has_content:
+                continue  # a list's columns or a channel's settings leave as JSON beside it
         group = str(row.parent) if by_folder else ""
         keys.setdefault(group, bytearray()).extend(bytes.fromhex(opened.key(row)))
     whole = b"".join(bytes(keys[group]) for group in sorted(keys))

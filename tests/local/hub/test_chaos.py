@@ -16,7 +16,7 @@ from durabletask.entities import EntityContext, EntityInstanceId
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from local.host.taskhub.sqlite.chaos import BadSwitch, Switches, parse
+from local.host.taskhub.sqlite.chaos import BadSwitch, Chaos, Switches, parse
 from tests.local.hub.sdk import Running
 
 Context = task.OrchestrationContext
@@ -181,6 +181,40 @@ def test_with_chaos(tmp_path: Path, seed: int) -> None:
         shared = hub.client.get_entity(EntityInstanceId("tally", "shared"))
         locked = sum(_locks(steps) for steps in many)
         assert (int(shared.get_state()) if shared else 0) == locked
+
+
+ALONE = {
+    "activity_twice": 0.5,
+    "crash_before_commit": 0.05,
+    "crash_after_commit": 0.05,
+    "delay": 0.02,
+    "reorder": 0.8,
+    "drop_worker": 0.05,
+}
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_each_switch_alone_strikes_and_changes_nothing(tmp_path: Path, name: str) -> None:
+    steps = [["all", list(range(8))], ["child", [["act", 3]]], ["again", 3], ["lock", 5]] * 2
+    switches = Switches(**{"seed": 11, name: ALONE[name]})
+    file, functions = tmp_path / "hub.sqlite", ([program, sender, counts], [work, breaks])
+    with Running(file, *functions, entities=[tally], workers=2, switches=switches) as hub:
+        chaos = hub.hub.hub._chaos
+        for number in range(20):
+            instance = f"alone-{number}"
+            _insist(partial(hub.start, program, steps, instance_id=instance))
+            assert _insist(partial(hub.end, instance)).get_output() == expected(steps)
+            if chaos.done[name]:
+                break
+        assert set(+chaos.done) == {name}
+
+
+def test_the_same_seed_decides_the_same() -> None:
+    def decisions(seed: int) -> list[bool]:
+        chaos = Chaos(Switches(seed=seed, activity_twice=0.5))
+        return [chaos.again() for _ in range(40)]
+
+    assert decisions(7) == decisions(7) != decisions(8)
 
 
 def _locks(steps: list[Any]) -> int:

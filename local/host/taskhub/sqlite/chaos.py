@@ -6,6 +6,7 @@ weakness back (functions-facts.md 10).
 
 import random
 import threading
+from collections import Counter
 from dataclasses import dataclass, fields
 
 
@@ -67,41 +68,49 @@ class Chaos:
         self.switches = switches
         self._random = random.Random(switches.seed)
         self._lock = threading.Lock()
+        self.done: Counter[str] = Counter()
+        """How often each switch struck."""
 
-    def _hit(self, probability: float) -> bool:
+    def _hit(self, name: str) -> bool:
+        probability = getattr(self.switches, name)
         with self._lock:
-            return probability > 0 and self._random.random() < probability
+            strikes = probability > 0 and self._random.random() < probability
+            self.done[name] += strikes
+        return bool(strikes)
 
     def before_commit(self) -> None:
         """Maybe die with the work done and not kept."""
-        if self._hit(self.switches.crash_before_commit):
+        if self._hit("crash_before_commit"):
             raise Crash
 
     def after_commit(self) -> None:
         """Maybe die with the work kept and nobody told."""
-        if self._hit(self.switches.crash_after_commit):
+        if self._hit("crash_after_commit"):
             raise Crash
 
     def again(self) -> bool:
         """Whether this activity is handed out twice."""
-        return self._hit(self.switches.activity_twice)
+        return self._hit("activity_twice")
 
     def drops_worker(self) -> bool:
         """Whether the worker is cut off now."""
-        return self._hit(self.switches.drop_worker)
+        return self._hit("drop_worker")
 
     def pause(self) -> float:
         """Seconds to hold an item back."""
+        if not self.switches.delay:
+            return 0.0
         with self._lock:
-            return self._random.uniform(0, self.switches.delay) if self.switches.delay else 0.0
+            self.done["delay"] += 1
+            return self._random.uniform(0, self.switches.delay)
 
     def pick(self, count: int) -> int:
         """Which of `count` waiting items is next."""
-        return self._random.randrange(count) if self._hit(self.switches.reorder) else 0
+        return self._random.randrange(count) if self._hit("reorder") else 0
 
     def shuffle[T](self, items: list[T]) -> list[T]:
         """The items, maybe in another order."""
-        if not self._hit(self.switches.reorder):
+        if not self._hit("reorder"):
             return items
         mixed = list(items)
         with self._lock:

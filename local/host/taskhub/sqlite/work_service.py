@@ -34,6 +34,10 @@ def answering(call: Call) -> Call:
             await context.abort(refused.code, refused.message)
         except Unavailable as fault:
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(fault))
+        except OverflowError:
+            await context.abort(
+                grpc.StatusCode.INVALID_ARGUMENT, "a token or a number is out of range"
+            )
 
     return answer
 
@@ -95,7 +99,7 @@ class WorkService(rpc.TaskHubSidecarServiceServicer):  # type: ignore[misc]
     async def CompleteActivityTask(self, request: Any, context: Any) -> Any:
         """Take an activity's result."""
         token = request.completionToken
-        if token.isdecimal():
+        if token.isdecimal():  # else it is none of ours
             await self._do(lambda tx: activities.complete(tx, int(token), request))
         return pb.CompleteTaskResponse()
 

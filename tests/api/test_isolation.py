@@ -152,6 +152,7 @@ def licensing_bodies(target: dict[str, str]) -> dict[str, Any]:
         "pools_take_back": {"resellerId": own, **seats},
         "pools_move": {"fromResellerId": own, "toResellerId": own, **seats},
         "pools_preview": {"change": suspend},
+        "licence_adjustment_approve": {},
         "pools_cancel": {},
         "pools_preview_transfer": {"verb": "passOn", "resellerId": own, **seats},
         "pools_preview_cancel": {},

@@ -3,6 +3,7 @@
 import base64
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class Rule:
-    """A scripted fault: the next `times` calls that match are answered with `status`."""
+    """A scripted fault: the next `times` calls that match are answered with `status`.
+
+    With the status 0 they are only late: rules behind it wait for their turn.
+    """
 
     method: str
     path: re.Pattern[str]
@@ -39,6 +43,7 @@ class Admin:
             "token": self.landing_token,
             "change": self.change,
             "operate": self.operate,
+            "delete": self.delete,
             "shape": self.shape,
             "brokenRows": self.broken_rows,
             "webhook": self.webhook,
@@ -78,10 +83,16 @@ class Admin:
         return answer({"token": self._sim.market.token(sold)})
 
     async def change(self, request: web.Request) -> web.Response:
-        """The customer changes plan or quantity."""
+        """The customer changes plan or quantity; with `source` "Partner" the publisher does."""
         asked = await body_of(request)
         sold = self._sim.market.subscriptions[str(asked.pop("id"))]
-        return answer(self._sim.market.change(sold, asked).shown())
+        source = str(asked.pop("source", "Azure"))
+        return answer(self._sim.market.change(sold, asked, source).shown())
+
+    async def delete(self, request: web.Request) -> web.Response:
+        """The publisher ends a subscription; a Reinstate that waits is refused by it."""
+        sold = self._sim.market.subscriptions[str((await body_of(request))["id"])]
+        return answer(self._sim.market.delete(sold).shown())
 
     async def operate(self, request: web.Request) -> web.Response:
         """Suspend, Reinstate, Renew, Unsubscribe, Subscribe, Transfer, or any other action."""
@@ -107,12 +118,14 @@ class Admin:
         return answer({})
 
     async def webhook(self, request: web.Request) -> web.Response:
-        """Where webhooks go, and how: url, version, held, copies."""
+        """Where webhooks go, and how: url, version, held, copies, order; acceptAfter seconds."""
         asked, out = await body_of(request), self._sim.deliveries
         out.url = str(asked.get("url", out.url))
         out.version = int(asked.get("version", out.version))
         out.copies = int(asked.get("copies", out.copies))
         out.held = bool(asked.get("held", out.held))
+        if "acceptAfter" in asked:
+            self._sim.market.auto_accept = timedelta(seconds=float(asked["acceptAfter"]))
         order = asked.get("order")
         if order == "reversed":
             waiting = [each for each in out.all if each.state == "waiting"]

@@ -89,7 +89,10 @@ class Deliveries:
 
     async def run(self, tick: Callable[[], None]) -> None:
         """Deliver what is due until cancelled."""
-        timeout = aiohttp.ClientTimeout(total=PATIENCE_SECONDS)
+        # From its own connection on: waiting for one of the twenty does not count.
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=PATIENCE_SECONDS, sock_read=PATIENCE_SECONDS
+        )
         connector = aiohttp.TCPConnector(limit=20)
         async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
             self._session = session
@@ -124,8 +127,8 @@ class Deliveries:
         one.statuses.append(status)
         if 200 <= status < 300:
             one.state = "delivered"
-        elif one.authorization is not None or one.claims:
-            one.state = "refused"  # a scripted stranger tries once
+        elif status and (one.authorization is not None or one.claims):
+            one.state = "refused"  # a scripted stranger is answered once
         elif 400 <= status < 500 and status not in (401, 403, 408, 429):
             one.state = "refused"
             self.refused(one.operation_id, status)

@@ -94,12 +94,7 @@ class Fulfilment:
     async def delete(self, request: web.Request) -> web.Response:
         """Unsubscribe on our wish; refuses a Reinstate that waits."""
         sold = self._sold(request)
-        if "Delete" not in sold.may or sold.state == "Unsubscribed":
-            raise Refused(400, "Delete is not allowed.")
-        for pending in self._of(sold):
-            if pending.status == "InProgress":
-                self._market.finish(pending, success=False, error="deleted")
-        return self._accepted(request, self._market.operate(sold, "Unsubscribe", source="Partner"))
+        return self._accepted(request, self._market.delete(sold))
 
     async def operations(self, request: web.Request) -> web.Response:
         """Pending ones only."""

@@ -26,6 +26,7 @@ class Market:
         self.operations: dict[str, Operation] = {}
         self.tokens: dict[str, tuple[str, datetime]] = {}
         self.broken_rows: list[object] = []
+        self.auto_accept = AUTO_ACCEPT
 
     # -- what customers do ---------------------------------------------------------------------
 
@@ -76,6 +77,15 @@ class Market:
         if quantity is not None and not 1 <= quantity <= self.plans[sold.offer_id, plan_id].maximum:
             raise Refused(400, "Quantity exceeded the maximal limit of 1000000.")
         return self.operate(sold, action, plan_id=plan_id, quantity=quantity, source=source)
+
+    def delete(self, sold: Subscription) -> Operation:
+        """Ended on our wish: what waits for an answer is refused by it."""
+        if "Delete" not in sold.may or sold.state == "Unsubscribed":
+            raise Refused(400, "Delete is not allowed.")
+        for pending in list(self.operations.values()):
+            if pending.subscription_id == sold.id and pending.status == "InProgress":
+                self.finish(pending, success=False, error="deleted")
+        return self.operate(sold, "Unsubscribe", source="Partner")
 
     def operate(
         self,
@@ -137,7 +147,7 @@ class Market:
         """Auto-accept, the end of grace, the end of terms."""
         now = self.clock.now()
         for operation in list(self.operations.values()):
-            if operation.status == "InProgress" and operation.created + AUTO_ACCEPT <= now:
+            if operation.status == "InProgress" and operation.created + self.auto_accept <= now:
                 self.finish(operation, success=True)
         for sold in list(self.subscriptions.values()):
             if sold.state == "Suspended" and sold.suspended_at and sold.suspended_at + GRACE <= now:

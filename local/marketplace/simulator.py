@@ -15,7 +15,7 @@ from local.marketplace.admin import Admin, Rule, scripted, take
 from local.marketplace.cloudblue import CloudBlue
 from local.marketplace.deliveries import CALLER, Deliveries
 from local.marketplace.fulfilment import Fulfilment
-from local.marketplace.market import Market
+from local.marketplace.market import AUTO_ACCEPT, Market
 from local.marketplace.metering import Metering
 from local.marketplace.signin import SignIn
 from local.marketplace.wire import Refused, answer, refusal
@@ -67,7 +67,7 @@ class Simulator:
         market, meter = self.market, self.metering
         for kept in (market.subscriptions, market.operations, market.tokens, market.plans):
             kept.clear()
-        market.broken_rows = []
+        market.broken_rows, market.auto_accept = [], AUTO_ACCEPT
         meter.accepted.clear()
         meter.dimensions, meter.mismatched, meter.errors_left = set(), set(), 0
         for things in (self.cloudblue.assets, self.cloudblue.requests, self.cloudblue.files):
@@ -100,7 +100,8 @@ class Simulator:
         rule = take(self.rules, request.method, request.path)
         if rule is not None:
             await asyncio.sleep(rule.seconds)
-            raise scripted(rule)
+            if rule.status:
+                raise scripted(rule)
         if not request.path.startswith("/api/"):
             return
         if request.query.get("api-version") != API_VERSION:

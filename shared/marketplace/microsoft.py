@@ -62,6 +62,12 @@ def lenient_int(value: object) -> int | None:
     return int(number)
 
 
+REOPEN = (
+    "Reopen this SaaS subscription in the Azure portal or Microsoft 365 Admin Center and select "
+    "Configure Account or Manage Account."
+)
+
+
 class MarketplaceWebhook(BaseModel):
     """The lenient model of a webhook (marketplace-auth.md, appendix A)."""
 
@@ -164,14 +170,13 @@ class Microsoft:
         """The purchase behind a landing token; `LandingInvalid` (410)."""
         # In an address a plus means a blank: tokens arrive both ways.
         header = {"x-ms-marketplace-token": token.replace(" ", "+")}
+        if not (token.isascii() and token.isprintable()):  # it could not even be sent
+            raise LandingInvalid(REOPEN)
         try:
             answer = await self._call("POST", "/saas/subscriptions/resolve", headers=header)
         except ChannelRefuses as refused:
             if refused.answered == 400:
-                raise LandingInvalid(
-                    "Reopen this SaaS subscription in the Azure portal or Microsoft 365 Admin "
-                    "Center and select Configure Account or Manage Account."
-                ) from refused
+                raise LandingInvalid(REOPEN) from refused
             raise
         return subscription_of((json_of(answer) or {}).get("subscription"))
 

@@ -9,7 +9,7 @@ from functions.api.paging import address
 from functions.api.routing import Router
 from functions.api.security import requires
 from functions.binding import WITH_DURABLE, current_client
-from functions.starting import signal, start
+from functions.starting import process_state, signal, start
 from shared.access.model import Caller
 from shared.bootstrap import deps
 from shared.customers.model import Service
@@ -17,7 +17,7 @@ from shared.kit.api_model import ApiModel, Instant
 from shared.kit.operations import Operation, OperationError, Step
 from shared.onboarding import inputs, service
 from shared.onboarding.model import OnboardingRun, Plan, PolicyChoice, SignInWay, Stage
-from shared.onboarding.rules import operation
+from shared.onboarding.rules import OnboardingRunning, operation
 
 router = Router(prefix="/customers/{customer_id}", tags=["onboarding"])
 
@@ -148,9 +148,17 @@ async def start_onboarding(
         policies=body.policies,
         acknowledgements=list(body.acknowledgements),
     )
-    run = await service.start_run(
-        deps(), caller, customer_id, plan, legally_confirmed=body.legal_confirmation.confirmed
-    )
+    confirmed = body.legal_confirmation.confirmed
+    try:
+        run = await service.start_run(
+            deps(), caller, customer_id, plan, legally_confirmed=confirmed
+        )
+    except OnboardingRunning:
+        run = await service.get_run(deps(), caller.scope, customer_id)
+        instance = inputs.instance_id(run.run_id)
+        if run.plan != plan or await process_state(current_client(), instance) != "missing":
+            raise
+        # Its start was refused or lost after the run was written: the same request starts it now.
     job = inputs.job_of(run, deps().settings)
     await start(
         current_client(), inputs.ORCHESTRATOR, inputs.instance_id(run.run_id), job.model_dump()

@@ -94,7 +94,10 @@ def bodies(target: dict[str, str]) -> dict[str, Any]:
         "exports_start": {"objectId": target["object_id"], "snapshot": 1},
         "contacts_set": {"contacts": [{"email": "x@x.example"}]},
         "reported_jobs_report": {
-            "service": "CBS", "jobId": "1", "name": "N", "status": "Success",
+            "service": "CBS",
+            "jobId": "1",
+            "name": "N",
+            "status": "Success",
             "startedAt": "2026-01-01T00:00:00Z",
         },
         "services_start": {"service": "CBM"},

@@ -153,6 +153,11 @@ async def test_rst_05_mail_preview_needs_the_flag_and_the_permission(
     for hostile in ("steal", "script", "tracker", "javascript", "onclick"):
         assert hostile not in answer.text
     assert seen["text"].startswith("Seen well")
+    trail = await anonymous.get("/api/v1/audit-events", headers=two.caller("administrator"))
+    line = trail.json()["value"][0]
+    assert (line["action"], line["outcome"]) == ("items.preview", "done")
+    assert line["target"]["id"] == keys["m-html"]
+    assert "Seen" not in str(line)  # who looked, never what there was to see
     note = await anonymous.get(f"{point}/{keys['J1']}/preview", headers=headers)
     check_problem(note, 422, "NOT_A_MAIL")
     from shared.access.contexts import Flags

@@ -41,7 +41,8 @@ Bearer = Callable[..., dict[str, str]]
 OWNER = "11111111-0000-0000-0000-00000000000a"
 ITEM = "ab" * 32
 FIXED = {
-    "n", "item_key", "subscription_id", "code", "month", "number", "line_id", "book_id", "profile_id",
+    "n", "item_key", "subscription_id", "code", "month", "number", "line_id", "book_id",
+    "profile_id",
 }  # fmt: skip
 """Parts of a path that are the same below every customer."""
 

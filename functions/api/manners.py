@@ -24,6 +24,8 @@ from shared.kit.idempotency import IdempotencyStore, Replay
 log = logging.getLogger(__name__)
 
 KEY = "idempotency-key"
+READS_TOLD = frozenset({"items_preview"})
+"""Reads that open what a person wrote: who looked stands in the trail."""
 # Refusals of reads that tell of somebody where they should not be.
 _PROBES = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
 
@@ -176,14 +178,15 @@ async def _audit(found: Exchange, answer: Answer) -> bool:
 
 
 def _outcome(found: Exchange, status: int) -> Outcome | None:
-    """How it ended, for the trail; None for what has no line: reads, and repeated 429."""
+    """How it ended, for the trail; None for what has no line: most reads, repeated 429."""
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return None  # a flood would fill the trail; the limit itself keeps it harmless
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return Outcome.FAILED if found.is_change else None
     if status >= HTTPStatus.BAD_REQUEST:
         return Outcome.REFUSED if found.is_change or status in _PROBES else None
-    return Outcome.DONE if found.is_change else None
+    told = found.is_change or found.operation_id in READS_TOLD
+    return Outcome.DONE if told else None
 
 
 def problem_of(fault: Exception) -> HoldfastError:

@@ -7,7 +7,7 @@ import pytest
 from shared.notifications import service
 from shared.notifications.model import Contact, Topic
 from shared.protection import process
-from shared.protection.process import SessionTask
+from shared.protection.tasks import SessionTask
 from shared.restore import process as restoring
 from shared.restore.tasks import RestoreTask
 from tests.contract.engine.conftest import Ground

@@ -45,10 +45,11 @@ openapi: setup ## Write docs/openapi.json from the routes
 scale: setup ## The slow tests
 	@$(PY) -m pytest -m scale $(ARGS)
 
-# Ten times as many random programs of licensing as `make test`, each twice as long.
+# Many times as many random programs of licensing and of backups as `make test`.
 nightly: scale ## The slow tests, then many more random programs
 	@HOLDFAST_MACHINE_STEPS=400 HOLDFAST_MACHINE_EXAMPLES=2000 \
 	  $(PY) -m pytest tests/unit/licensing/test_machine.py
+	@HOLDFAST_CHAOS_EXAMPLES=400 $(PY) -m pytest tests/contract/engine/test_delta_chaos.py
 
 lock: setup ## Pin requirements*.in anew; needs uv
 	uv pip compile -q --python-version 3.13 --generate-hashes --no-header --no-annotate \

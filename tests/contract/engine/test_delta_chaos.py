@@ -15,8 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 from local.certs import Certificates, ClientCredential
 from tests.contract.engine.chaos import Chaos, Stage
 
-EXAMPLES = int(os.environ.get("HOLDFAST_MACHINE_EXAMPLES", "20"))
-STEPS = int(os.environ.get("HOLDFAST_MACHINE_STEPS", "25"))
+EXAMPLES = int(os.environ.get("HOLDFAST_CHAOS_EXAMPLES", "15"))
+STEPS = int(os.environ.get("HOLDFAST_CHAOS_STEPS", "25"))
 numbers = st.integers(0, 40)
 some = st.lists(st.tuples(st.integers(0, 15), numbers, numbers), max_size=4)
 STAGE: list[tuple[asyncio.Runner, Stage]] = []

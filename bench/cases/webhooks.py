@@ -35,7 +35,7 @@ async def _measure(connection: str, entra: Entra) -> list[Figure]:
     from tests.api.market import Market, opened
 
     configuration = Settings(
-        storage_connection=connection,  # type: ignore[arg-type]
+        storage_connection=connection,
         authority=entra.authority,
         api_client_id=API,
         rate_quota=1_000_000,

@@ -17,15 +17,14 @@ from shared.kit.ids import new_id
 from shared.kit.storage import Storage
 from shared.microsoft365 import wire as wires
 from shared.protection import browsing, engine, process, repository, service
-from shared.protection.engine import ObjectTask, SliceAnswer
 from shared.protection.model import ObjectRun, Session
-from shared.protection.process import SessionTask
 from shared.protection.slices import Bounds
+from shared.protection.tasks import ObjectTask, SessionTask, SliceAnswer
 from shared.restore import process as restoring
 from shared.restore import service as restores
 from shared.restore.choosing import Wanted
 from shared.restore.model import Restore
-from shared.restore.process import RestoreTask
+from shared.restore.tasks import RestoreTask
 from shared.vault.keystore import FileKeyStore
 from tests.contract.graph.conftest import Cloud, certificates, cloud, credential, size
 

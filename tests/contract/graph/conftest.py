@@ -59,7 +59,8 @@ class Cloud:
 
     def user(self, number: int = 0) -> dict[str, Any]:
         licensed = [user for user in self.world["users"] if user["licensed"]]
-        return licensed[number]
+        found: dict[str, Any] = licensed[number]
+        return found
 
     async def admin(self, method: str, path: str, **options: Any) -> Any:
         url = f"{self.server.http}/_sim{path}"

@@ -35,6 +35,8 @@ from shared.marketplace.model import (
 from shared.marketplace.refusals import CallerUnproven, ChannelDown, ChannelRefuses
 
 PAGE = 100
+MOST_TEXT = 200
+"""Characters of an id or a word: a longer one is not cut, as two could become one."""
 KINDS = {
     "purchase": Kind.ORDERED, "change": Kind.CHANGED, "suspend": Kind.SUSPENDED,
     "resume": Kind.RESUMED, "cancel": Kind.CANCELLED, "adjustment": Kind.ADJUSTED,
@@ -189,9 +191,9 @@ def parse(hook: Hook, now: datetime) -> ChannelEvent:
     }  # fmt: skip
     try:
         told = orjson.loads(hook.body)
-        kind, asset = str(told["type"]), str(told["asset"]["id"])
-        event_id = str(told["id"])
-    except (orjson.JSONDecodeError, KeyError, TypeError) as wrong:
+        kind, status = _text(told, "type"), told.get("status")
+        event_id, asset = _text(told, "id"), _text(told["asset"], "id")
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as wrong:
         return ChannelEvent(
             event_id=f"body-{hook.digest[:40]}",
             external_id=f"delivery-{hook.digest[:40]}",
@@ -200,11 +202,11 @@ def parse(hook: Hook, now: datetime) -> ChannelEvent:
             **kept,
         )
     return ChannelEvent(
-        event_id=event_id[:200],
-        external_id=asset[:200],
+        event_id=event_id,
+        external_id=asset,
         kind=KINDS.get(kind, Kind.UNKNOWN),
-        action=kind[:200],
-        status=str(told.get("status")),
+        action=kind,
+        status=status[:MOST_TEXT] if isinstance(status, str) else None,
         needs_answer=True,
         **kept,
     )
@@ -222,7 +224,7 @@ def asset_of(row: Any, today: date) -> ChannelSubscription:
         tenant = str(params.get("tenant_id") or "").lower()
         return ChannelSubscription(
             source=CLOUDBLUE,
-            external_id=str(row["id"]),
+            external_id=_text(row, "id"),
             buyer=Buyer(tenant_ids=(tenant,) if tenant else (), customer_tenant_id=tenant or None),
             offer_id=str(row["product"]["id"]),
             plan_id=str(item["mpn"]),
@@ -253,6 +255,14 @@ def months_after(day: date, months: int) -> date:
     year, month = divmod(day.month - 1 + months, 12)
     year, month = day.year + year, month + 1
     return date(year, month, min(day.day, calendar.monthrange(year, month)[1]))
+
+
+def _text(told: Any, name: str) -> str:
+    """What names something is text: a null or a number made into text would name another thing."""
+    value = told[name]
+    if not isinstance(value, str) or not value.strip() or len(value) > MOST_TEXT:
+        raise ValueError(f"{name!r} is not a text of 1 to {MOST_TEXT} characters")
+    return value
 
 
 def _params(asset: Any) -> dict[str, Any]:

@@ -226,6 +226,10 @@ async def test_cloudblue_a_lost_or_forged_call_back_is_harmless(market: Market) 
         await hook(market, {"id": "PR-x", "type": "cancel", "asset": {"id": made.asset.id}}) == 200
     )
     assert await hook(market, {"nonsense": 1}) == 200
+    odd = {"id": None, "type": "cancel", "asset": {"id": made.asset.id}}
+    assert await hook(market, odd) == 200  # kept under its own digest, never as "None"
+    (parked,) = [each for each in await market.parked() if "'id' is not a text" in each["reason"]]
+    assert parked["code"] == "MALFORMED"
     assert (await market.order(made.asset.id, CLOUDBLUE))["state"] == "Active"
 
 

@@ -14,8 +14,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from shared.access.model import Scope
 from shared.kit.clock import to_text
 from shared.kit.tables import LostRace, Row, RowExists
+from shared.licensing import noticing
+from shared.licensing.repository import TABLE as LICENSING
+from shared.licensing.rules import telling
 from shared.marketplace.model import (
     MICROSOFT,
     OrderState,
@@ -87,17 +91,39 @@ async def results(deps: "Deps", external_id: str) -> list[UsageResult]:
 
 
 async def find_mismatches(deps: "Deps") -> list[str]:
-    """What the marketplace counted otherwise in the last days: told to a person (1.7)."""
+    """What the marketplace counted otherwise in the last days (1.7), as one line each.
+
+    Each becomes a notice of the partner, once; what no order explains is logged only.
+    """
     since = deps.clock.now().date() - timedelta(days=3)
     rows = await deps.channels.microsoft().mismatches(since)
-    said = [
-        f"{row.get('usageResourceId')} {row.get('dimension')} {row.get('usageDate')}: sent "
-        f"{row.get('submittedQuantity')}, counted {row.get('processedQuantity')}"
-        for row in rows
-    ]
-    for line in said:
+    said = []
+    for row in rows:
+        external, dimension = str(row.get("usageResourceId")), str(row.get("dimension"))
+        used = str(row.get("usageDate"))
+        sent, counted = row.get("submittedQuantity"), row.get("processedQuantity")
+        line = f"{external} {dimension} {used}: sent {sent}, counted {counted}"
+        said.append(line)
         log.error("metering does not agree: %s", line)
+        what = {"sent": str(sent), "counted": str(counted)}
+        await _tell(deps, MICROSOFT, external, dimension, used, what)
     return said
+
+
+async def _tell(
+    deps: "Deps", source: str, external: str, dimension: str, used: str, what: dict[str, str]
+) -> None:
+    """Write the notice of a difference down for the partner whose order it is: once."""
+    order = await deps.orders.of_channel(source, external)
+    if order is None or order.partner_id is None:
+        log.error("metering of %s %s belongs to no partner: nobody is told", source, external)
+        return
+    now, what = deps.clock.now(), {"source": source, "orderId": order.order_id, **what}
+    customer_id = order.customer_id or ""
+    told = telling.metering_differs(
+        now.date(), external, dimension, used, customer_id=customer_id, what=what
+    )
+    await noticing.note(deps.tables[LICENSING], Scope(order.partner_id), [told], now)
 
 
 def whole_hour(at: datetime) -> datetime:
@@ -154,6 +180,10 @@ async def _settle(deps: "Deps", row: Row, result: UsageResult, now: datetime) ->
             "metering of %s %s at %s: %s %s",
             record.external_id, record.dimension, record.hour, result.channel_status, result.said,
         )  # fmt: skip
+    if result.status is UsageStatus.MISMATCH:  # before the row goes: a second run tells it then
+        what = {"sent": str(record.quantity), "counted": str(result.counted)}
+        used = to_text(record.hour)
+        await _tell(deps, record.source, record.external_id, record.dimension, used, what)
     await _finish(deps, row, result)
     return result.status
 

@@ -296,6 +296,8 @@ class UsageResult(_Kept):
     channel_status: str = ""
     reference: str = ""
     said: str = ""
+    counted: Decimal | None = None
+    """What the channel holds instead, where it says so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,13 +44,15 @@ def _read(record: UsageRecord, line: dict[str, Any]) -> UsageResult:
     if word.lower() == "duplicate":
         info = (line.get("error") or {}).get("additionalInfo") or {}
         taken = info.get("acceptedMessage") or {}
-        same = abs(Decimal(str(taken.get("quantity", 0))) - record.quantity) < SAME
+        counted = Decimal(str(taken.get("quantity", 0)))
+        same = abs(counted - record.quantity) < SAME
         return UsageResult(
             record=record,
             status=UsageStatus.ACCEPTED if same else UsageStatus.MISMATCH,
             channel_status=word,
             reference=str(taken.get("usageEventId", "")),
             said="" if same else f"accepted before with {taken.get('quantity')}",
+            counted=counted,
         )
     return UsageResult(
         record=record,

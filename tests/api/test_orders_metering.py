@@ -79,6 +79,9 @@ async def test_scenario_10_a_duplicate_is_fine_when_it_is_the_same(market: Marke
     kept = {one.record.dimension: one for one in await metering.results(market.deps, external)}
     assert kept["same"].status is UsageStatus.ACCEPTED
     assert "7" in kept["other"].said
+    (notice,) = await differences(market, external)
+    what = notice["what"]
+    assert (what["dimension"], what["sent"], what["counted"]) == ("other", "1.5", "7.0")
 
 
 async def test_scenario_10_an_outage_of_hours_loses_no_unit(market: Market) -> None:
@@ -152,6 +155,43 @@ async def test_scenario_10_hours_are_utc_and_what_is_counted_otherwise_is_told(
     market.sim.metering.mismatched.add(external)
     (said,) = await metering.find_mismatches(market.deps)
     assert external in said
+
+
+async def differences(market: Market, external: str) -> list[dict[str, Any]]:
+    """Notices the partner reads about the metering of a subscription."""
+    noted = (await market.get("/notices", market.headers))["value"]
+    found = [each for each in noted if each["kind"] == "meteringDiffers"]
+    return [each for each in found if each["what"]["subscription"] == external]
+
+
+async def test_what_is_counted_otherwise_is_a_notice_once(market: Market) -> None:
+    external = await market.bought(30)
+    order = await market.order(external)
+    await metering.queue(market.deps, record(market, external, hours=1))
+    await metering.submit(market.deps)
+    market.sim.metering.mismatched.add(external)
+    await market.deps.channels.microsoft().report_usage([record(market, external, hours=2)])
+    for _ in range(3):  # each day that looks back on the same days
+        assert len(await metering.find_mismatches(market.deps)) == 2
+    told = await differences(market, external)
+    assert len(told) == 2
+    assert {each["topic"] for each in told} == {"LicenceChange"}
+    assert {each["rule"] for each in told} == {"marketplace-auth 1.7"}
+    assert {each["customerId"] for each in told} == {order["customerId"]}
+    assert {each["what"]["orderId"] for each in told} == {order["id"]}
+    assert {(each["what"]["sent"], each["what"]["counted"]) for each in told} == {("1.5", "0")}
+
+
+async def test_a_difference_of_nobodys_order_is_named_and_stops_nothing(market: Market) -> None:
+    external = await market.bought(30)
+    await market.deps.channels.microsoft().report_usage([record(market, external, hours=1)])
+    meter = market.sim.metering
+    ((_, dimension, hour), event) = next(iter(meter.accepted.items()))
+    # Of a subscription that we have never seen, and listed before ours.
+    meter.accepted = {("nobody", dimension, hour): event, **meter.accepted}
+    meter.mismatched |= {external, "nobody"}
+    assert len(await metering.find_mismatches(market.deps)) == 2
+    assert len(await differences(market, external)) == 1
 
 
 async def hook(market: Market, request: dict[str, Any], secret: str = HOOK_SECRET) -> int:

@@ -16,7 +16,7 @@ from shared.licensing.rules.attention import THRESHOLDS
 
 Kind = Literal[
     "expiring", "poolEnding", "shortfall", "poolLow", "overcommitted", "orderCancelled",
-    "massChangeWaits", "managementSuspended",
+    "massChangeWaits", "managementSuspended", "meteringDiffers",
 ]  # fmt: skip
 _NEAR = {"expiring", "poolEnding"}
 
@@ -62,6 +62,25 @@ def mass_change(day: date, would_move: int, limit: int) -> Told:
 def suspended(day: date) -> Told:
     """Licence management rests until the usage reports are in (LIC-55): once a month."""
     return Told(f"suspended~{_month(day):%Y-%m}", "managementSuspended", "LIC-55", day)
+
+
+def metering_differs(
+    day: date,
+    external_id: str,
+    dimension: str,
+    used: str,
+    *,
+    customer_id: str,
+    what: dict[str, Any],
+) -> Told:
+    """A marketplace counts usage otherwise than it was sent (marketplace-auth 1.7).
+
+    Once per subscription, dimension, time of use and count: another count is news.
+    """
+    key = f"metering~{external_id}~{dimension}~{used}~{what.get('counted')}"
+    told = {"subscription": external_id, "dimension": dimension, "used": used, **what}
+    rule = "marketplace-auth 1.7"
+    return Told(key, "meteringDiffers", rule, day, customer_id=customer_id, what=told)
 
 
 def _looked_at(book: Book) -> Iterator[Told]:

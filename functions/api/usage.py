@@ -16,20 +16,20 @@ from functions.api.usage_models import (
     LineId,
     ManualLine,
     Month,
-    MonthOut,
     Question,
     Rejection,
     ReportEdit,
     ReportOut,
     ReportSummaryOut,
 )
+from functions.api.usage_month_models import MonthOut
 from functions.binding import WITH_DURABLE, current_client
 from functions.starting import signal, start
 from orchestrations.usage import LOOK_AGAIN, instance_of, task_of
 from shared.access.model import Caller, Scope
 from shared.bootstrap import deps
 from shared.kit.errors import Forbidden
-from shared.usage import closing, rules, service
+from shared.usage import closing, reselling, rules, service
 from shared.usage.model import MONTH_PATTERN, Report
 from shared.usage.refusals import MonthRunning
 
@@ -50,11 +50,12 @@ class WholePartnerOnly(Forbidden):
 
 @router.get("/usage-months", operation_id="usage_months", summary="List the months")
 async def months(caller: Reader) -> PageOf[MonthOut]:
-    """Closed ones, and what holds up the others: each customer that could not be read."""
-    rows = await deps().usage()
+    """Closed ones, and what holds up the others: customers not read, items without a price."""
+    rows, scope = await deps().usage(), whole(caller)
+    unpriced = await reselling.unpriced(rows, scope)
     found = [
-        MonthOut.of(month, noted | {"unknown": await rows.unknown(noted)})
-        for month, noted in await rows.months(whole(caller))
+        MonthOut.of(month, noted | {"unknown": await rows.unknown(noted)}, unpriced.get(month, ()))
+        for month, noted in await rows.months(scope)
     ]
     return PageOf(value=found)
 

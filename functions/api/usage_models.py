@@ -2,7 +2,7 @@
 
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Path
 from pydantic import Field, StringConstraints
@@ -192,25 +192,6 @@ class Rejection(ApiModel):
     """Why the aggregator sent it back (USG-11)."""
 
     reason: Reason
-
-
-class MonthOut(ApiModel):
-    """A month: closed, or what holds it up."""
-
-    month: str
-    state: str = Field(description="Closed or Blocked")
-    closed_at: Instant | None = None
-    snapshot_date: date | None = None
-    input_hash: str | None = None
-    unknown: dict[str, dict[str, str]] = Field(
-        default={}, description="Customer -> what could not be read, and why"
-    )
-
-    @classmethod
-    def of(cls, month: str, noted: dict[str, Any]) -> "MonthOut":
-        """What is noted of the month."""
-        known = cls.model_fields.keys() & noted.keys()
-        return cls(month=month, **{name: noted[name] for name in known})
 
 
 class StepOut(ApiModel):

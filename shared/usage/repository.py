@@ -22,6 +22,7 @@ CONTAINER = "usage"
 _BATCH = 100
 _SUSPENSION = "suspension"
 _MONTH, _REPORT, _AGREEMENT, _AMENDMENT = "month~", "report~", "agreement~", "amendment~"
+_UNPRICED = "unpriced~"
 MOST_AMENDMENTS = 90
 """That one commit can bill beside the month and its report; the next month bills the rest."""
 
@@ -168,6 +169,19 @@ class UsageRows:
         """A row written by `note_once`."""
         row = await self._months.find(scope.partner_id, key)
         return row.values if row else None
+
+    async def note_unpriced(self, scope: Scope, month: str, items: Sequence[str]) -> None:
+        """Remember which items of a closed month have no price; with none it is forgotten."""
+        key = _UNPRICED + month
+        if items:
+            await self._months.upsert(Row(scope.partner_id, key, {"items": sorted(items)}))
+        else:
+            await self._months.delete(scope.partner_id, key)
+
+    async def unpriced(self, scope: Scope) -> dict[str, list[str]]:
+        """Month -> what `note_unpriced` was told of it last."""
+        rows = self._months.query(scope.partner_id, prefix=_UNPRICED)
+        return {row.key.removeprefix(_UNPRICED): row.values["items"] async for row in rows}
 
     async def months(self, scope: Scope) -> list[tuple[str, dict[str, Any]]]:
         """Every noted month, oldest first."""

@@ -40,9 +40,21 @@ class Group:
 async def bill(deps: "Deps", rows: UsageRows, scope: Scope, month: str) -> dict[str, Any]:
     """Rate a closed month with the price books valid in it and keep the invoices: once.
 
-    Its state: `Billed`, `Unpriced` with the items that have no price (nothing is kept then; add
+    Its state: `Billed`, `Unpriced` with the items that have no price (no invoice is kept then; add
     them and it is tried again), or `NoPrices` while the partner has no profile for the month.
     """
+    told = await _bill(deps, rows, scope, month)
+    await rows.note_unpriced(scope, month, told.get("items", ()))
+    return told
+
+
+async def unpriced(rows: UsageRows, scope: Scope) -> dict[str, list[str]]:
+    """Closed months nobody is billed for yet -> the items without a price at the last try."""
+    found = await rows.unpriced(scope)
+    return {m: items for m, items in found.items() if not await rows.noted(scope, _KEY + m)}
+
+
+async def _bill(deps: "Deps", rows: UsageRows, scope: Scope, month: str) -> dict[str, Any]:
     noted = await rows.noted(scope, _KEY + month)
     if noted is not None:
         return {"state": "Billed", "invoices": noted["count"]}
@@ -84,7 +96,7 @@ async def bill(deps: "Deps", rows: UsageRows, scope: Scope, month: str) -> dict[
         **await _keep(rows, made),
     }
     await rows.note_once(scope, _KEY + month, values, month, late)
-    return await bill(deps, rows, scope, month)
+    return await _bill(deps, rows, scope, month)
 
 
 async def _keep(rows: UsageRows, made: Sequence[CustomerInvoice]) -> dict[str, str]:

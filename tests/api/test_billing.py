@@ -133,9 +133,26 @@ async def test_an_item_without_a_price_is_named_and_billed_once_it_has_one(
     assert told == {"state": "Unpriced", "items": ["CBM-M365"]}
     missing = await shop.api.get(f"/api/v1/billing-reports/{MARCH}", headers=shop.headers)
     check_problem(missing, 404, "NOT_FOUND")
+    [held] = (await shop.get("/usage-months"))["value"]
+    assert (held["state"], held["unpriced"]) == ("Unpriced", ["CBM-M365"])
+    assert (held["snapshotDate"], held["unknown"]) == ("2026-04-01", {})
     await price(shop)
     await months.close()
     assert (await report(shop))["total"] == "9.60"
+    [done] = (await shop.get("/usage-months"))["value"]
+    assert (done["state"], done["unpriced"]) == ("Closed", [])
+
+
+async def test_a_month_that_is_billed_is_not_shown_as_unpriced(months: Months) -> None:
+    """A process that died between the invoices and its note."""
+    shop = await sold(months)
+    await months.close()
+    rows = await shop.deps.usage()
+    await rows.note_unpriced(shop.scope, MARCH, ["CBM-M365"])
+    [month] = (await shop.get("/usage-months"))["value"]
+    assert (month["state"], month["unpriced"]) == ("Closed", [])
+    await months.close()
+    assert await rows.unpriced(shop.scope) == {}
 
 
 async def test_cus_16_reports_need_recipients_and_a_profile(months: Months) -> None:

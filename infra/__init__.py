@@ -1,0 +1,1 @@
+"""What an operator runs or hands to Azure; never part of the deployed app."""

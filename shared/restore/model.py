@@ -94,6 +94,8 @@ class Restore(Stored):
     held_until: datetime | None = None
     """The execution that writes at the moment, and until when nobody else may."""
     error: str | None = None
+    refused: str = ""
+    """Code of what kept the whole restore from writing anything."""
 
     @property
     def is_over(self) -> bool:

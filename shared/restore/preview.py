@@ -12,7 +12,7 @@ from shared.microsoft365.share_rows import grants_of, shares_of
 from shared.protection import browsing
 from shared.protection import repository as protection
 from shared.protection.browsing import Opened
-from shared.restore import rules
+from shared.restore import presence, rules
 from shared.restore.choosing import Choice, Wanted, choose
 from shared.restore.estimate import Estimate, Load, estimate
 from shared.restore.fidelity import Loss, Prediction, fidelity
@@ -60,6 +60,7 @@ class Preview:
 async def preview(deps: "Deps", scope: Scope, wanted: Wanted) -> Preview:
     """Everything a start would check, and what follows; the refusals of a start are raised."""
     choice = await choose(deps, scope, wanted)
+    await presence.check_known(deps, scope, choice)
     opened = choice.opened
     prediction = Prediction(fidelity(), opened.found.workload, permissions=wanted.with_permissions)
     newest = await _newest(deps, scope, choice)

@@ -22,7 +22,7 @@ from shared.protection import browsing
 from shared.protection.browsing import Opened
 from shared.protection.discovery import tenant_of
 from shared.protection.model import GraphCost
-from shared.restore import repository, rules
+from shared.restore import presence, repository, rules
 from shared.restore.choosing import chosen_rows
 from shared.restore.hold import Hold, held
 from shared.restore.model import Collision, Entry, EntryState, Restore, RestoreState
@@ -100,6 +100,10 @@ async def _restore_slice(
     transport: GraphTransport | None = None
     if writer is None:
         transport = await _transport(deps, scope, restore)
+        if restore.slices == 0:
+            refusal = await _refusal(deps, scope, transport, restore)
+            if refusal is not None:
+                return refusal
         writer = open_writer(transport, restore, opened, _opening(deps, scope, restore.restore_id))
     slice_ = _Slice(deps, restore, opened, writer, hold)
     answer = await slice_.run(entries)
@@ -124,6 +128,28 @@ async def _restore_slice(
 
     await repository.change(deps.tables, scope, task.restore_id, noted)
     return answer
+
+
+async def _refusal(
+    deps: "Deps", scope: Scope, transport: GraphTransport, restore: Restore
+) -> RestoreAnswer | None:
+    """The end of a restore whose target is not there, before its first write."""
+    try:
+        await presence.ask(transport, restore)
+    except presence.TargetGone as gone:
+        code, now = gone.code, deps.clock.now()
+
+        def noted(found: Restore) -> Restore | None:
+            update = {"refused": code, "updated_at": now}
+            return None if found.is_over else found.model_copy(update=update)
+
+        await repository.change(deps.tables, scope, restore.restore_id, noted)
+        return RestoreAnswer(outcome="failed", error=gone.detail)
+    except SliceOver as over:
+        return RestoreAnswer(outcome="more", not_before=over.not_before)
+    except ConsentLost as lost:
+        return RestoreAnswer(outcome="failed", error=f"consent is {lost.state}")
+    return None
 
 
 async def seal_restore(deps: "Deps", task: RestoreTask) -> RestoreState:

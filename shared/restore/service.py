@@ -7,7 +7,7 @@ from shared.customers import repository as customers
 from shared.kit import ids
 from shared.kit.errors import Conflict
 from shared.kit.operations import Operation, OperationError, OperationStatus, Step, StepState
-from shared.restore import repository
+from shared.restore import presence, repository
 from shared.restore.choosing import Wanted, choose
 from shared.restore.model import Entry, EntryState, Restore, RestoreState
 from shared.vault.model import Row
@@ -30,6 +30,7 @@ async def start_restore(
 ) -> Restore:
     """Check everything, then write the ledger and the restore; nothing is written otherwise."""
     choice = await choose(deps, scope, wanted)
+    await presence.check_known(deps, scope, choice)
     found, entries = choice.opened.found, list[Entry]()
     if wanted.items is not None:
         entries = [entry_of(choice.opened.key(row), row, path) async for row, path in choice.rows()]
@@ -142,7 +143,7 @@ async def restore_operation(deps: "Deps", scope: Scope, operation_id: str) -> Op
     error = None
     if restore.state is RestoreState.FAILED:
         detail = restore.error or "No item could be restored."
-        error = OperationError(code="RESTORE_FAILED", detail=detail)
+        error = OperationError(code=restore.refused or "RESTORE_FAILED", detail=detail)
     return Operation(
         id=restore.restore_id,
         kind="restore",

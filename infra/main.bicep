@@ -65,6 +65,9 @@ param auditMonths int = 24
 @minValue(1)
 param checkpointDays int = 2557
 
+@description('True once an operator has locked that period: a locked policy cannot be written again.')
+param checkpointsLocked bool = false
+
 @description('Premium keeps the keys in a hardware security module.')
 @allowed(['standard', 'premium'])
 param keyVaultSku string = 'standard'
@@ -172,6 +175,7 @@ module platformStorage 'modules/platformstorage.bicep' = {
     principalId: identity.outputs.principalId
     operatorObjectId: operatorObjectId
     checkpointDays: checkpointDays
+    checkpointsLocked: checkpointsLocked
     zoneRedundant: zoneRedundant
     isolated: networkIsolation
   }

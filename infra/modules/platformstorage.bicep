@@ -5,6 +5,7 @@ param tags object
 param principalId string
 param operatorObjectId string
 param checkpointDays int
+param checkpointsLocked bool
 param zoneRedundant bool
 param isolated bool
 
@@ -59,7 +60,7 @@ resource checkpoints 'Microsoft.Storage/storageAccounts/blobServices/containers@
 }
 
 // Made unlocked: an operator locks it for good once the deployment is right (docs/deploying.md).
-resource checkpointPolicy 'Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies@2023-05-01' = {
+resource checkpointPolicy 'Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies@2023-05-01' = if (!checkpointsLocked) {
   parent: checkpoints
   name: 'default'
   properties: {

@@ -88,7 +88,7 @@ resource cleaning 'Microsoft.Storage/storageAccounts/managementPolicies@2023-05-
             actions: {
               version: {
                 delete: {
-                  daysAfterCreationGreaterThan: 7
+                  daysAfterCreationGreaterThan: 1
                 }
               }
             }

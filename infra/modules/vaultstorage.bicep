@@ -72,7 +72,7 @@ resource cleaning 'Microsoft.Storage/storageAccounts/managementPolicies@2023-05-
             actions: {
               version: {
                 delete: {
-                  daysAfterCreationGreaterThan: 30
+                  daysAfterCreationGreaterThan: 1
                 }
               }
             }

@@ -161,6 +161,7 @@ class Line(_Data):
 
     line_id: str
     customer_id: str
+    """Empty for seats that were passed on to other partners."""
     item: str
     pool_id: str = ""
     """Only where pools are billed one by one."""

@@ -39,6 +39,33 @@ def assigned_runs(
     return {key: runs for key, runs in found.items() if runs}
 
 
+def passed_runs(
+    events: Sequence[Event], pools: Mapping[str, str], month: date
+) -> dict[Account, tuple[Run, ...]]:
+    """Seats passed on to other partners at the end of each day, by pool, without a customer.
+
+    Who passed them on pays for them, used or not, until the pool ends (MKT-19, RES-07): what is
+    still out then never comes home in the ledger.
+    """
+    first, last = month_days(month)
+    ends = {e.subject.partition("~")[2]: e.effective for e in events if e.kind == "PoolEnded"}
+    deltas: dict[str, dict[date, int]] = defaultdict(lambda: defaultdict(int))
+    causes: dict[str, dict[date, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for event in events:
+        for move in event.moves:
+            for account, sign in ((move.source, -1), (move.target, 1)):
+                if account == f"passed~{move.pool}" and move.pool in pools:
+                    day = max(event.effective, first)
+                    deltas[move.pool][day] += sign * move.quantity
+                    causes[move.pool][day].append(event.seq)
+    found = {}
+    for pool, by_day in sorted(deltas.items()):
+        until = min(last, ends[pool] - ONE_DAY) if pool in ends else last
+        if runs := _runs(by_day, causes[pool], until) if until >= first else ():
+            found["", pools[pool], pool] = runs
+    return found
+
+
 def merged(runs: Sequence[tuple[Run, ...]], month: date) -> tuple[Run, ...]:
     """The sum of several accounts, day by day."""
     _, last = month_days(month)

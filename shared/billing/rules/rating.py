@@ -1,7 +1,7 @@
 """Rating: one pure function of ledger events, measurements, price book and month.
 
 The same input gives the same bytes. Amounts are rounded once per line, half to even, so the total
-is the sum of what is printed. Rules: LIC-31, LIC-32, USG-14, USG-16, MKT-15, AMB-23.
+is the sum of what is printed. Rules: LIC-31, LIC-32, USG-14, USG-16, MKT-15, MKT-19, AMB-23.
 """
 
 import calendar
@@ -31,6 +31,8 @@ from shared.licensing.ledger import Event
 
 _EXACT = Context(prec=50, rounding=ROUND_HALF_EVEN)
 _AVERAGE = Decimal("0.000001")
+PASSED_ON = ("LIC-31", "MKT-19", "RES-07", "AMB-23")
+"""Of a line without a customer: seats that other partners have of a pool."""
 _COUNTING_RULE = {
     Counting.PEAK: "the highest daily value of the month",
     Counting.LAST_DAY: "the value of the month's last day",
@@ -176,7 +178,7 @@ def _line(
         steps=steps,
         amount=exact.quantize(cent, context=_EXACT),
         runs=runs,
-        rules=_rules(price),
+        rules=_rules(price) if customer else PASSED_ON,
     )
 
 
@@ -202,6 +204,8 @@ def _accounts(given: RatingInput) -> dict[days.Account, tuple[Run, ...]]:
         for key, runs in by_item.items()
         if _metric(given.book, key[1]) is Metric.ASSIGNED
     }
+    if given.by_pool and not wanted:  # by its quantity, whatever is counted at those who have it
+        found |= days.passed_runs(known(given), given.pools, given.month)
     series: dict[days.Account, list[Measurement]] = defaultdict(list)
     for each in given.measurements:
         fits = each.recorded <= given.known_at and _metric(given.book, each.item) is each.metric

@@ -2,7 +2,9 @@
 
 A table is a header and rows of text, whole numbers and Decimals; a door makes a file of it. Columns
 of SaaS details are those of features.md 9.1; the FOCUS ones those of the FinOps Open Cost and Usage
-Specification 1.0 for which there is something to say, under its names and in its order.
+Specification 1.0 for which there is something to say, under its names and in its order. What is
+ours alone comes last and begins with `x_`, as it demands: the line that explains a charge is no
+resource of anybody.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,8 +32,8 @@ FOCUS_COLUMNS = (
     "BillingPeriodEnd", "BillingPeriodStart", "ChargeCategory", "ChargeClass",
     "ChargeDescription", "ChargeFrequency", "ChargePeriodEnd", "ChargePeriodStart",
     "ConsumedQuantity", "ConsumedUnit", "ContractedCost", "EffectiveCost", "InvoiceIssuerName",
-    "ListCost", "PricingQuantity", "PricingUnit", "ProviderName", "PublisherName", "ResourceId",
-    "ServiceCategory", "ServiceName", "SkuId", "SubAccountId", "SubAccountName",
+    "ListCost", "PricingQuantity", "PricingUnit", "ProviderName", "PublisherName",
+    "ServiceCategory", "ServiceName", "SkuId", "SubAccountId", "SubAccountName", "x_LineId",
 )  # fmt: skip
 _UNITS = {
     Metric.ASSIGNED: "Seats",
@@ -176,12 +178,12 @@ def _focus(invoice: CustomerInvoice, partner_name: str, charge: Mapping[str, Any
         "PricingUnit": charge["unit"],
         "ProviderName": "Holdfast",
         "PublisherName": "Holdfast",
-        "ResourceId": charge["id"],
         "ServiceCategory": "Storage",
         "ServiceName": charge["item"],
         "SkuId": charge["item"],
         "SubAccountId": invoice.customer_id,
         "SubAccountName": invoice.customer_name,
+        "x_LineId": charge["id"],
     }
     return [values[name] for name in FOCUS_COLUMNS]
 

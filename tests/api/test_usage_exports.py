@@ -111,3 +111,5 @@ async def test_charges_have_focus_columns(months: Months) -> None:
     assert (charge["SubAccountId"], charge["ChargeCategory"]) == (shop.customer, "Usage")
     total = (await shop.get(f"/billing-reports/{MARCH}"))["value"][0]["total"]
     assert Decimal(charge["BilledCost"]) == Decimal(total)
+    path = f"/customers/{shop.customer}/billing-reports/{MARCH}/lines/{charge['x_LineId']}/explain"
+    assert (await shop.get(path))["line"]["amount"] == charge["BilledCost"]

@@ -7,6 +7,7 @@ from pathlib import Path
 from local.host.taskhub import TaskHub
 from local.host.taskhub.scheduler import SETTING, BadConnection, connection_from
 from local.host.taskhub.sqlite.chaos import BadSwitch, Switches, parse
+from local.host.taskhub.sqlite.tries import BadTries, tries_from
 
 SQLITE, ELSEWHERE, SCHEDULER = "sqlite:", "grpc:", "scheduler"
 
@@ -68,6 +69,10 @@ def make_hub(
         )
     from local.host.taskhub.process import HubProcess
 
-    hub = HubProcess(Path(name.removeprefix(SQLITE)).absolute(), version, chaos)
+    try:
+        tries = tries_from(environment)
+    except BadTries as fault:
+        raise BadHub(str(fault)) from fault
+    hub = HubProcess(Path(name.removeprefix(SQLITE)).absolute(), version, chaos, tries=tries)
     hub.begin()
     return hub, switches

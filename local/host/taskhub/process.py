@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from local.host.taskhub.sqlite.schema import BadDatabase
+from local.host.taskhub.sqlite.tries import TRIES
 
 logger = logging.getLogger(__name__)
 
@@ -32,9 +33,10 @@ class HubProcess:
         chaos: str | None = None,
         *,
         gathers: bool = True,
+        tries: int = TRIES,
     ) -> None:
         self._file, self._version, self._chaos = file, default_version, chaos
-        self._gathers = gathers
+        self._gathers, self._tries = gathers, tries
         self._process: subprocess.Popen[bytes] | None = None
         self._address = "127.0.0.1:0"
         self._is_stopping = False
@@ -48,7 +50,7 @@ class HubProcess:
     def begin(self) -> None:
         """Start the process without waiting for it."""
         command = [sys.executable, "-m", "local.host.taskhub.sqlite", str(self._file)]
-        command += ["--address", self._address]
+        command += ["--address", self._address, "--tries", str(self._tries)]
         if self._version:
             command += ["--default-version", self._version]
         if self._chaos:

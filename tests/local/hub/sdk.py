@@ -43,7 +43,9 @@ class Running:
             self.add_worker()
         self.client = TaskHubGrpcClient(host_address=self.address, logger=QUIET)
 
-    def add_worker(self, *, versioning: VersioningOptions | None = None) -> TaskHubGrpcWorker:
+    def add_worker(
+        self, *, versioning: VersioningOptions | None = None, takes_only_its_own: bool = False
+    ) -> TaskHubGrpcWorker:
         worker = TaskHubGrpcWorker(
             host_address=self.address, resiliency_options=QUICK, logger=QUIET
         )
@@ -55,6 +57,8 @@ class Running:
             worker.add_entity(entity)
         if versioning is not None:
             worker.use_versioning(versioning)
+        if takes_only_its_own:
+            worker.use_work_item_filters()
         worker.start()
         self.workers.append(worker)
         return worker

@@ -12,7 +12,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from durabletask.internal import orchestrator_service_pb2_grpc as rpc
 from durabletask.worker import VersionFailureStrategy, VersioningOptions, VersionMatchStrategy
 
-from local.host.taskhub.sqlite import delivery
+from local.host.taskhub.sqlite import delivery, tries
 from tests.local.hub.programs import (
     ORCHESTRATORS,
     asks_large,
@@ -93,7 +93,7 @@ def test_a_version_that_a_worker_rejects_waits_for_a_newer_worker(
     with Running(tmp_path / "hub.sqlite", [version_of], [], workers=0) as running:
         older = running.add_worker(versioning=_only("1.0"))
         instance = running.start(version_of, version="2.0")
-        eventually(lambda: len(returned) > delivery.START_TRIES + 2)
+        eventually(lambda: len(returned) > tries.TRIES + 2)
         assert running.status(instance) == "PENDING"
         assert running.run(version_of, version="1.0").serialized_output == '"1.0"'
         running.add_worker(versioning=_only("2.0"))

@@ -94,7 +94,7 @@ def test_the_wait_grows_to_its_limit() -> None:
 def test_a_start_is_given_up_after_ten_tries_restarts_or_not(tmp_path: Path) -> None:
     worker = Fragile(tmp_path / "hub.sqlite")
     worker.stub.StartInstance(pb.CreateInstanceRequest(instanceId="poisoned", name="o"))
-    for number in range(11):
+    for number in range(10):
         worker.take("orchestratorRequest")
         eventually(lambda number=number: worker.losses("instances") == [number + 1])
         if number % 4 == 3:
@@ -102,7 +102,7 @@ def test_a_start_is_given_up_after_ten_tries_restarts_or_not(tmp_path: Path) -> 
     request = pb.GetInstanceRequest(instanceId="poisoned", getInputsAndOutputs=True)
     state = worker.stub.WaitForInstanceCompletion(request, timeout=20).orchestrationState
     assert state.orchestrationStatus == pb.ORCHESTRATION_STATUS_FAILED
-    assert state.failureDetails.errorType == "StartGivenUp"
+    assert state.failureDetails.errorType == "PoisonedWorkItem"
     worker.close()
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from local.host.taskhub.sqlite.chaos import parse
 from local.host.taskhub.sqlite.hub import Hub
 from local.host.taskhub.sqlite.schema import BadDatabase
+from local.host.taskhub.sqlite.tries import TRIES
 
 EXIT_BAD_FILE = 1
 EXIT_PORT_TAKEN = 2
@@ -31,6 +32,7 @@ def main() -> int:
     parser.add_argument(
         "--no-gathering", action="store_true", help="a turn for whatever came: to measure with"
     )
+    parser.add_argument("--tries", type=int, default=TRIES, help="then a work item is parked")
     options = parser.parse_args()
     logging.basicConfig(
         stream=sys.stderr, level="INFO", format="%(asctime)s %(levelname)s hub: %(message)s"
@@ -57,6 +59,7 @@ async def _serve(options: argparse.Namespace) -> int:
         default_version=options.default_version,
         switches=switches,
         gathers=not options.no_gathering,
+        tries=options.tries,
     )
     address = await hub.start(options.address)
     threading.Thread(target=_until_let_go, args=(loop, stop), daemon=True).start()

@@ -33,14 +33,14 @@ class NothingDone(RuntimeError):
     """A worker answered a batch without a result and without a failure."""
 
 
-def begin(tx: Transaction, key: int) -> BegunBatch | None:
+def begin(tx: Transaction, key: int, most: int = MOST_OPERATIONS) -> BegunBatch | None:
     """Put a batch together. Nothing is written: one that is lost is begun again."""
     entity = entities.by_key(tx, key)
     if entity is None:
         return None
     taken: list[Operation] = []
     size = 0
-    for operation in entities.runnable(tx, entity, MOST_OPERATIONS):
+    for operation in entities.runnable(tx, entity, most):
         size += len(operation[4])
         if taken and size > MOST_BYTES:
             break

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from local.host.taskhub.sqlite import activities, instances, messages, turns
+from local.host.taskhub.sqlite import activities, messages, turns
 from local.host.taskhub.sqlite.alarms import Alarms
 from local.host.taskhub.sqlite.chaos import Chaos
 from local.host.taskhub.sqlite.effects import (
@@ -23,6 +23,7 @@ from local.host.taskhub.sqlite.effects import (
 from local.host.taskhub.sqlite.entity_delivery import EntityDelivery
 from local.host.taskhub.sqlite.handing import hand_out
 from local.host.taskhub.sqlite.pending import Activity, Live, Turn, back_off, gather_seconds
+from local.host.taskhub.sqlite.poison import Limit
 from local.host.taskhub.sqlite.store import Store, Unavailable
 from local.host.taskhub.sqlite.streams import (
     ACTIVITY_TAG,
@@ -35,9 +36,9 @@ from local.host.taskhub.sqlite.streams import (
 
 logger = logging.getLogger(__name__)
 
-START_TRIES = 10
-"""A start that no worker survives is given up after this many tries; other messages never."""
 LONGEST_RETURN_SECONDS = 10.0
+UNREADABLE_SECONDS = 2.0
+"""Until work that the disk did not let out is tried again."""
 TURN_LEASE_SECONDS = 300.0
 ACTIVITY_LEASE_SECONDS = 3600.0
 """Longer than functionTimeout: who is still silent then has forgotten it."""
@@ -46,9 +47,11 @@ ACTIVITY_LEASE_SECONDS = 3600.0
 class Delivery:
     """Ready work on one side, workers' streams on the other."""
 
-    def __init__(self, chaos: Chaos | None = None, *, gathers: bool = True) -> None:
+    def __init__(
+        self, chaos: Chaos | None = None, *, gathers: bool = True, limit: Limit | None = None
+    ) -> None:
         self.store: Store
-        self._chaos, self._gathers = chaos, gathers
+        self._chaos, self._gathers, self._limit = chaos, gathers, limit or Limit()
         self._live: dict[int, Live] = {}
         self._turns: dict[str, Turn] = {}
         self._ready_turns: deque[Live] = deque()
@@ -58,7 +61,9 @@ class Delivery:
         self._waiters: dict[str, set[asyncio.Future[None]]] = {}
         self._alarms = Alarms(lambda keys: self.store.post(lambda tx: messages.wake_due(tx, keys)))
         self._tasks: set[asyncio.Task[None]] = set()
-        self.entities = EntityDelivery(lambda: self.store, self._streams, self._put, chaos)
+        self.entities = EntityDelivery(
+            lambda: self.store, self._streams, self._put, chaos, self._limit
+        )
 
     def clear(self) -> None:
         """Forget everything and cut all workers: what the end of a process does."""
@@ -123,7 +128,7 @@ class Delivery:
         if live is None:
             self._live[wake.key] = live = Live(wake.key, wake.id, wake.name, wake.version)
             live.losses = wake.losses  # lost before the hub's start: not at once again
-        live.version, live.is_first = wake.version, wake.is_first
+        live.version = wake.version
         if live.turn is None and not live.is_ready and (pause := back_off(live.losses)):
             self._later(pause, lambda: self._ready_again(live))
         elif live.turn is not None:
@@ -220,11 +225,9 @@ class Delivery:
             return
         self._forget_turn(live)
         live.losses += 1
-        self.store.post(lambda tx: messages.count_loss(tx, live.key))
-        if live.is_first and live.losses > START_TRIES:
-            self.store.post(lambda tx: instances.give_up(tx, live.key, START_TRIES))
-            return
-        self._later(back_off(live.losses), lambda: self._ready_again(live))
+        self.store.post(lambda tx: self._limit.lose_turn(tx, live.key))
+        pause = self._limit.pause(live.losses, back_off(live.losses))
+        self._later(pause, lambda: self._ready_again(live))
 
     def give_back(self, turn: Turn) -> None:
         """A living worker does not want a turn, perhaps for its version: offered for ever."""
@@ -247,8 +250,9 @@ class Delivery:
         """Hand an activity out again, later each time; a late result of it is still taken."""
         self._let_go(item)
         item.losses += 1
-        self.store.post(lambda tx: activities.count_loss(tx, item.seq))
-        self._later(back_off(item.losses), lambda: self._activity_again(item))
+        self.store.post(lambda tx: self._limit.lose_activity(tx, item.seq))
+        pause = self._limit.pause(item.losses, back_off(item.losses))
+        self._later(pause, lambda: self._activity_again(item))
 
     def _activity_again(self, item: Activity) -> None:
         is_open = self._activities.get(item.seq) is item
@@ -301,7 +305,7 @@ class Delivery:
             self._ready_activities,
             self._streams,
             lambda s: s.free_activities,
-            lambda s, item: fits(s.activity_names, item.name, item.version),
+            self._takes_activity,
             self._give_activity,
             self._chaos,
         )
@@ -311,7 +315,13 @@ class Delivery:
         """Whoever gave it back gets it again only when everybody else did, too."""
         if not fits(stream.turn_names, live.name, live.version):
             return False
+        if not self._limit.lets(stream, live.losses):
+            return False
         return stream not in live.refused_by or live.refused_by.issuperset(self._streams)
+
+    def _takes_activity(self, stream: Stream, item: Activity) -> bool:
+        fitting = fits(stream.activity_names, item.name, item.version)
+        return fitting and self._limit.lets(stream, item.losses)
 
     def _give_turn(self, stream: Stream, live: Live) -> None:
         now = asyncio.get_running_loop().time()
@@ -326,8 +336,10 @@ class Delivery:
             await asyncio.sleep(self._chaos.pause())
         try:
             begun = await self.store.call(lambda tx: turns.begin(tx, live.key, self._chaos))
-        except Unavailable:
-            self.lose_turn(turn)
+        except Unavailable:  # the disk's fault, not the turn's
+            if live.turn is turn:
+                self._forget_turn(live)
+                self._later(UNREADABLE_SECONDS, lambda: self._ready_again(live))
             return
         if live.turn is not turn:
             return  # lost or ended meanwhile
@@ -358,7 +370,9 @@ class Delivery:
             try:
                 found = await self.store.call(lambda tx: activities.requests(tx, [item.seq]))
             except Unavailable:
-                self.lose_activity(item)
+                if item.stream is stream:
+                    self._let_go(item)
+                    self._later(UNREADABLE_SECONDS, lambda: self._activity_again(item))
                 return
             if item.seq not in found:
                 self._activity_over(item.seq)

@@ -12,7 +12,6 @@ class Wake:
     name: str
     version: str | None
     at_once: bool
-    is_first: bool = False
     losses: int = 0
 
 

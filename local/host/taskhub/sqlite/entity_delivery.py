@@ -15,12 +15,14 @@ from local.host.taskhub.sqlite.chaos import Chaos
 from local.host.taskhub.sqlite.effects import BatchOver, EntityAlarm, EntityWake
 from local.host.taskhub.sqlite.handing import hand_out
 from local.host.taskhub.sqlite.pending import back_off, new_token
+from local.host.taskhub.sqlite.poison import Limit
 from local.host.taskhub.sqlite.store import Store, Unavailable
 from local.host.taskhub.sqlite.streams import BATCH_TAG, Stream, fits, work_item
 
 logger = logging.getLogger(__name__)
 
 LEASE_SECONDS = 600.0
+UNREADABLE_SECONDS = 2.0
 
 
 @dataclass(eq=False, slots=True)
@@ -56,7 +58,9 @@ class EntityDelivery:
         streams: list[Stream],
         put: Callable[[Stream, bytes], None],
         chaos: Chaos | None,
+        limit: Limit,
     ) -> None:
+        self._limit = limit
         self._store, self._streams, self._put, self._chaos = store, streams, put, chaos
         self._awake: dict[int, Awake] = {}
         self._batches: dict[str, Batch] = {}
@@ -104,7 +108,7 @@ class EntityDelivery:
 
     def _later(self, entity: Awake) -> None:
         """Make it ready now, or after its back-off."""
-        if pause := back_off(entity.losses):
+        if pause := self._limit.pause(entity.losses, back_off(entity.losses)):
             asyncio.get_running_loop().call_later(pause, self._again, entity)
         else:
             entity.is_ready = True
@@ -144,7 +148,7 @@ class EntityDelivery:
             return
         entity.losses += 1
         entity.is_wanted_again = True
-        self._store().post(lambda tx: entities.count_loss(tx, entity.key))
+        self._store().post(lambda tx: self._limit.lose_batch(tx, entity.key))
         self._over(entity)
         self.dispatch()
 
@@ -171,10 +175,14 @@ class EntityDelivery:
             self._ready,
             self._streams,
             lambda s: s.free_batches,
-            lambda s, entity: fits(s.entity_names, entity.name, None),
+            self._takes,
             self._give,
             self._chaos,
         )
+
+    def _takes(self, stream: Stream, entity: Awake) -> bool:
+        fitting = fits(stream.entity_names, entity.name, None)
+        return fitting and self._limit.lets(stream, entity.losses)
 
     def _give(self, stream: Stream, entity: Awake) -> None:
         batch = Batch(entity, new_token(), stream, asyncio.get_running_loop().time())
@@ -188,10 +196,15 @@ class EntityDelivery:
     async def _send(self, batch: Batch) -> None:
         if self._chaos is not None:
             await asyncio.sleep(self._chaos.pause())
+        entity, most = batch.entity, self._limit.most_operations(batch.entity.losses)
         try:
-            begun = await self._store().call(lambda tx: batches.begin(tx, batch.entity.key))
-        except Unavailable:
-            self.lose(batch)
+            begun = await self._store().call(lambda tx: batches.begin(tx, entity.key, most))
+        except Unavailable:  # the disk's fault, not the batch's
+            if entity.batch is batch:
+                entity.is_wanted_again = False
+                self._over(entity)
+                self._awake[entity.key] = entity  # there is something to do
+                asyncio.get_running_loop().call_later(UNREADABLE_SECONDS, self._again, entity)
             return
         if batch.entity.batch is not batch:
             return

@@ -12,8 +12,10 @@ import grpc.aio
 from local.host.taskhub.sqlite import activities, entities, messages
 from local.host.taskhub.sqlite.chaos import Chaos, Switches
 from local.host.taskhub.sqlite.delivery import Delivery
+from local.host.taskhub.sqlite.poison import Limit
 from local.host.taskhub.sqlite.service import Service
 from local.host.taskhub.sqlite.store import Store
+from local.host.taskhub.sqlite.tries import TRIES
 
 logger = logging.getLogger(__name__)
 
@@ -44,10 +46,11 @@ class Hub:
         is_durable: bool = True,
         switches: Switches | None = None,
         gathers: bool = True,
+        tries: int = TRIES,
     ) -> None:
         self._path, self._is_durable = path, is_durable
         self._chaos = Chaos(switches) if switches is not None else None
-        self._delivery = Delivery(self._chaos, gathers=gathers)
+        self._delivery = Delivery(self._chaos, gathers=gathers, limit=Limit(tries))
         self._default_version = default_version
         self._service = Service(lambda: self._delivery.store, self._delivery)
         self._server: grpc.aio.Server | None = None
@@ -122,9 +125,14 @@ class SqliteHub:
         *,
         is_durable: bool = True,
         switches: Switches | None = None,
+        tries: int = TRIES,
     ) -> None:
         self.hub = Hub(
-            path, default_version=default_version, is_durable=is_durable, switches=switches
+            path,
+            default_version=default_version,
+            is_durable=is_durable,
+            switches=switches,
+            tries=tries,
         )
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

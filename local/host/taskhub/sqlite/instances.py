@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -268,13 +268,14 @@ def restart(tx: Transaction, instance_id: str, *, is_new_id: bool) -> str:
     return new_id
 
 
-def give_up(tx: Transaction, key: int, tries: int) -> None:
-    """End an instance that no worker could begin."""
+def give_up(tx: Transaction, key: int, why: Callable[[str], Any]) -> None:
+    """Fail an instance whose turn no worker survives; `why` gets its id, gives failure details.
+
+    What had arrived stays in its history: a rewind goes on from there.
+    """
     instance = messages.by_key(tx, key)
-    if instance is None or instance.completed is not None or instance.chunks:
+    if instance is None or instance.completed is not None:
         return
-    details = events.failure(
-        "StartGivenUp", f"no worker completed the first turn of '{instance.id}' in {tries} tries"
-    )
-    begun = [event for _, _, event in messages.waiting(tx, key) if event is not None]
-    end(tx, instance, pb.ORCHESTRATION_STATUS_FAILED, None, details, begun)
+    arrived = [event for _, _, event in messages.waiting(tx, key) if event is not None]
+    kept = [event for event in arrived if not event.HasField("executionRewound")]
+    end(tx, instance, pb.ORCHESTRATION_STATUS_FAILED, None, why(instance.id), kept)

@@ -98,9 +98,8 @@ def wake(tx: Transaction, key: int) -> None:
         return
     if not is_ready(tx, found):
         return
-    is_first = found.chunks == 0
-    at_once = is_first or not _awaits(tx, found)
-    awake = Wake(key, found.id, found.name, found.version, at_once, is_first, found.losses)
+    at_once = found.chunks == 0 or not _awaits(tx, found)
+    awake = Wake(key, found.id, found.name, found.version, at_once, found.losses)
     tx.effects.append(awake)
 
 

@@ -56,7 +56,6 @@ class Live:
     id: str
     name: str
     version: str | None
-    is_first: bool = False
     is_ready: bool = False
     is_wanted_again: bool = False
     turn: Turn | None = None

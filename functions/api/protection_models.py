@@ -199,6 +199,15 @@ class SessionOut(ApiModel):
         )
 
 
+class CompletenessOut(ApiModel):
+    """What Microsoft says there is, beside what the restore point holds."""
+
+    declared: int = Field(description="Items by Microsoft's own counts of the mail folders")
+    held: int
+    gap: int = Field(description="declared - held; negative when items came after the count")
+    as_of: Instant
+
+
 class ObjectRunOut(ApiModel):
     """One object inside one session."""
 
@@ -219,14 +228,19 @@ class ObjectRunOut(ApiModel):
     root: str | None
     error: str | None
     failed_items: list[dict[str, Any]] = Field(description="The first few that failed")
+    completeness: CompletenessOut | None = Field(
+        description="Only where a run listed everything and Microsoft counts it: null otherwise"
+    )
 
     @classmethod
     def of(cls, run: ObjectRun) -> "ObjectRunOut":
         """The run as partners see it."""
-        given = ("counts", "bytes", "graph", "record_hash")
+        told = run.completeness
+        complete = None if told is None else CompletenessOut(gap=told.gap, **told.model_dump())
+        given = ("counts", "bytes", "graph", "record_hash", "completeness")
         names = [name for name in cls.model_fields if name not in given]
         values = {name: getattr(run, name) for name in names}
-        return cls(**values, record_hash=run.record, **_sums(run))
+        return cls(**values, record_hash=run.record, completeness=complete, **_sums(run))
 
 
 class PointOut(ApiModel):

@@ -49,7 +49,6 @@ class Mailbox:
         self._transport = transport
         self._user = user_id
         self._lane = transport.mailbox(user_id)
-        self._declared: dict[str, int] = {}
 
     async def changes(
         self, cursors: Mapping[str, Cursor], done: AbstractSet[str]
@@ -136,11 +135,13 @@ class Mailbox:
     def _folder_page(
         self, entries: list[FolderEntry], cursor: Cursor, complete: bool, full: bool
     ) -> Page:
-        for entry in entries:
-            if entry.total_item_count is not None:
-                self._declared[entry.id] = entry.total_item_count
+        declared = {
+            entry.id: entry.total_item_count
+            for entry in entries
+            if entry.total_item_count is not None
+        }
         changes = mail_rows.last_wins(mail_rows.folder_change(FOLDERS, e) for e in entries)
-        return Page(FOLDERS, changes, cursor, complete, full)
+        return Page(FOLDERS, changes, cursor, complete, full, declared=declared)
 
     async def _listed_folders(self) -> list[FolderEntry]:
         """All folders by plain lists, level by level."""
@@ -171,10 +172,7 @@ class Mailbox:
                 changes = mail_rows.last_wins(
                     mail_rows.message_change(folder_id, entry) for entry in step.entries
                 )
-                declared = self._declared.get(folder_id)
-                yield Page(
-                    folder_id, changes, step.cursor, step.complete, step.full, declared=declared
-                )
+                yield Page(folder_id, changes, step.cursor, step.complete, step.full)
         except ContainerGone:
             yield self._gone(folder_id)
 

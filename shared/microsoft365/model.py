@@ -74,7 +74,8 @@ class Page(msgspec.Struct):
     cursor: Cursor
     complete: bool
     full: bool
-    declared: int | None = None
+    declared: dict[str, int] = msgspec.field(default_factory=dict)
+    """Microsoft's own item counts of the containers that this page lists, by container."""
     gone: bool = False
 
 

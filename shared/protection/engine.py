@@ -21,6 +21,7 @@ from shared.protection import changes, log_lines, repository, rules, session_log
 from shared.protection.discovery import ACTIVE, open_vault, tenant_of
 from shared.protection.model import (
     RUN_OVER,
+    Completeness,
     Counts,
     GraphCost,
     ObjectRun,
@@ -34,7 +35,7 @@ from shared.protection.passes import Pass
 from shared.protection.slices import Bounds, SliceEnd, run_slice
 from shared.protection.tasks import ObjectTask, SliceAnswer
 from shared.vault.errors import RunExpired, Superseded
-from shared.vault.model import GraphUse, ObjectRef, SnapshotHead
+from shared.vault.model import Declared, GraphUse, ObjectRef, SnapshotHead
 from shared.vault.run import Run
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ async def seal_object(deps: "Deps", task: ObjectTask) -> None:
             "root": head.root,
             "items": head.items,
             "failed_items": standing.failed_items,
+            "completeness": completeness_of(head, standing),
         }
     )
     error = f"{sum(row.counts.failed.values())} items failed" if row.counts.failed else None
@@ -148,6 +150,15 @@ def counts_of(head: SnapshotHead) -> Counts:
         failed=counts["failed"],
         gone=counts["gone"],
     )
+
+
+def completeness_of(head: SnapshotHead, standing: Pass) -> Completeness | None:
+    """Declared against held, where the first run of an object listed all of it."""
+    source = head.counts["source"]
+    if source is None or head.kind != "full":
+        return None
+    held = head.items - head.counts["folders"] - standing.beside
+    return Completeness(declared=source["declared"], held=held, as_of=source["as_of"])
 
 
 async def _slice(
@@ -195,6 +206,7 @@ async def _open_run(deps: "Deps", customer: Customer, session: Session, row: Obj
 async def _seal(deps: "Deps", years: int | None, run: Run, row: ObjectRun) -> SnapshotHead:
     standing = Pass.model_validate(run.state) if run.state else Pass()
     ended = deps.clock.now()
+    source = standing.source()
     return await run.seal(
         enumerated=standing.enumerated(),
         containers_total=standing.containers(),
@@ -202,6 +214,7 @@ async def _seal(deps: "Deps", years: int | None, run: Run, row: ObjectRun) -> Sn
         ended=ended,
         expires=rules.expires(ended, years),
         kind=standing.kind(has_parent=run.parent is not None),
+        declared=None if source is None else Declared(*source, how="totalItemCount"),
     )
 
 

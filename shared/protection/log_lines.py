@@ -68,7 +68,7 @@ def ended_object(run: ObjectRun) -> LogLine:
     status: LogStatus = "Success"
     if run.state in _TROUBLED:
         status = "Failed"
-    elif run.state in _NOT_WHOLE:
+    elif run.state in _NOT_WHOLE or _missing(run):
         status = "Warning"
     return LogLine(
         key=f"3~{int(at.timestamp() * 1000):013d}~{run.workload}~{run.object_id}",
@@ -125,7 +125,7 @@ def _outcome(run: ObjectRun) -> str:
             f"{run.state.value}{error}. {_items(run.counts)}; {size(run.volume.read)} in "
             f"{duration(spent)}, {_rate(run.volume.read, spent)}."
         )
-        return text + _failed(run)
+        return text + _missing(run) + _failed(run)
     return f"{run.state.value}{error}."
 
 
@@ -135,6 +135,14 @@ def _items(counts: Counts) -> str:
     if skipped := sum(counts.skipped.values()):
         found += f", {skipped} skipped"
     return found
+
+
+def _missing(run: ObjectRun) -> str:
+    """A gap that changes in flight do not explain is told, never hidden (vault.md V40)."""
+    told = run.completeness
+    if told is None or not told.is_alarming:
+        return ""
+    return f" Microsoft counts {_many(told.declared, 'item')}, {told.held} are held."
 
 
 def _failed(run: ObjectRun) -> str:

@@ -293,6 +293,28 @@ def services_of(found: ProtectedObject) -> frozenset[str]:
     return frozenset({own, "teams"} if found.team_id else {own})
 
 
+class Completeness(Record):
+    """What Microsoft says there is beside what the restore point holds (vault.md V40).
+
+    Only of a run that listed everything: no delta says how much there is.
+    """
+
+    declared: int
+    held: int
+    """Rows of the items that the count is about, without folders, events and contacts."""
+    as_of: datetime
+
+    @property
+    def gap(self) -> int:
+        """Items that are missing; negative when some came after the count."""
+        return self.declared - self.held
+
+    @property
+    def is_alarming(self) -> bool:
+        """More than what may have changed meanwhile."""
+        return self.gap > max(20, self.declared * 0.005)
+
+
 class ObjectRun(Stored):
     """One object inside one session."""
 
@@ -319,6 +341,7 @@ class ObjectRun(Stored):
     record: str | None = None
     root: str | None = None
     items: int = 0
+    completeness: Completeness | None = None
 
     @property
     def compute_s(self) -> float:

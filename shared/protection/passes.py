@@ -7,13 +7,16 @@ may be committed if the run were sealed now.
 import base64
 import hashlib
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import Field
 
+from shared.kit.clock import from_text
 from shared.microsoft365.model import Change, Cursor, Page
 from shared.protection.item_rules import enumerated
 from shared.protection.model import Record
+from shared.vault.rules import CONTAINER_KINDS
 
 # Enough to tell a person what is wrong; the vault's report names every one.
 FAILED_SAMPLE = 20
@@ -35,6 +38,12 @@ class Pass(Record):
     """Containers with a failed item: their cursor does not advance (M23)."""
     gone: list[str] = Field(default_factory=list)
     declared: dict[str, int] = Field(default_factory=dict)
+    """Microsoft's own item counts, by container; see `source`."""
+    declared_by: str = ""
+    """The container whose pages told them."""
+    declared_at: str = ""
+    beside: int = 0
+    """Items listed in containers without such a count: events and contacts of a mailbox."""
     page_container: str = ""
     page_seen: list[str] = Field(default_factory=list)
     """Changes of an unfinished page that were dealt with: the next slice reads that page again."""
@@ -68,17 +77,22 @@ class Pass(Record):
     def note(self, change: Change) -> None:
         """A change of the page at hand is dealt with."""
         self.page_seen.append(_mark(change))
+        is_item = not change.removed and change.item.get("k") not in CONTAINER_KINDS
+        if is_item and change.container not in self.declared:
+            self.beside += 1
 
     def leave(self, page: Page) -> None:
         """A page is dealt with to its end: its cursor is where the container goes on."""
         name = page.container
         self.page_container, self.page_seen = "", []
-        if page.declared is not None:
-            self.declared[name] = page.declared
+        if page.declared:
+            self.declared.update(page.declared)
+            self.declared_by, self.declared_at = name, page.cursor["asOf"]
         if page.full:
             _add(self.full, name)
         if page.gone:
             self.work.pop(name, None)
+            self.declared.pop(name, None)
             _add(self.gone, name)
             return
         self.work[name] = page.cursor
@@ -120,6 +134,16 @@ class Pass(Record):
             )
             ends[name] = "full" if how == "full" else "delta"
         return ends
+
+    def source(self) -> tuple[int, datetime] | None:
+        """Items that Microsoft says there are, and as of when (vault.md section 11).
+
+        None unless everything that tells a count was listed in this run: a delta names only the
+        folders that changed, and a sum over some of them would mean nothing.
+        """
+        if self.enumerated().get(self.declared_by) != "full":
+            return None
+        return sum(self.declared.values()), from_text(self.declared_at)
 
     def containers(self) -> int:
         """Containers that had to be enumerated."""

@@ -23,6 +23,23 @@ async def equal(ground: Ground, session: Any) -> None:
     assert compared
 
 
+async def counted(ground: Ground, session: Any) -> None:
+    """V40: what the folders themselves say there is stands beside what is held."""
+    compared = 0
+    for run in (await ground.runs(session)).values():
+        if run.workload != "mailbox":
+            continue
+        head, told = (await ground.opened(run)).head, run.completeness
+        user = next(u for u in ground.cloud.world["users"] if u["id"] == run.source_id)
+        mails = len((await ground.cloud.truth(user))["mails"])
+        assert told is not None
+        assert (told.declared, told.held, told.gap) == (mails, mails, 0)
+        assert head.counts["source"]["declared"] == mails
+        assert head.counts["source"]["how"] == "totalItemCount"
+        compared += 1
+    assert compared
+
+
 async def test_first_copy_equals_the_tenant_and_counts_add_up(ground: Ground) -> None:
     session = await ground.back_up()
     assert session.state is SessionState.SUCCESS, session
@@ -35,6 +52,9 @@ async def test_first_copy_equals_the_tenant_and_counts_add_up(ground: Ground) ->
         assert counts["listed"] == listed + sum(counts["skipped"].values())  # V36
         assert head.items == counts["held"] + counts["stale"] + counts["unheld"]  # V37
         assert head.status == "complete"
+        if run.workload != "mailbox":
+            assert (counts["source"], run.completeness) == (None, None)
+    await counted(ground, session)
     policy = await ground.deps.tables["Policies"].get(ground.scope.partner_id, ground.policy_id)
     assert policy.values["last_status"] == "Success"
     assert "running_session_id" not in policy.values
@@ -56,7 +76,10 @@ async def test_increment_after_moves_flags_edits_and_deletes_equals_the_tenant(
     await equal(ground, session)
     runs = await ground.runs(session)
     for (workload, _), run in runs.items():
-        assert (await ground.opened(run)).head.kind == "incremental"
+        head = (await ground.opened(run)).head
+        assert head.kind == "incremental"
+        # A delta names only the folders that changed: their counts are no whole.
+        assert (head.counts["source"], run.completeness) == (None, None)
         if workload == "mailbox":
             assert run.counts.protected <= 3 + 1  # an audited metadata change may be read
             assert run.counts.metadata >= 1
@@ -82,6 +105,7 @@ async def test_tiny_slices_give_the_same_roots_as_one_slice(ground: Ground, item
     session = await ground.back_up(items=items)
     assert session.state is SessionState.SUCCESS, session
     await equal(ground, session)
+    await counted(ground, session)
     assert max(run.slices for run in (await ground.runs(session)).values()) > 3
     again = await ground.back_up()
     assert again.counts.protected == 0

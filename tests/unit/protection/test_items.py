@@ -1,6 +1,6 @@
 """What is decided for one item and for the cursor of its container."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from shared.microsoft365.model import Change, Cursor, Page
 from shared.protection.item_rules import Step, decide_step, enumerated, holds_cursor, next_tries
+from shared.protection.log_lines import ended_object
+from shared.protection.model import Completeness, ObjectRun, RunState
 from shared.protection.passes import Pass
 
 TODAY = date(2026, 3, 1)
@@ -160,3 +162,45 @@ def test_page_cut_anywhere_is_finished_without_repeats(ids: list[str], data: st.
         again.note(change)
     again.leave(one)
     assert again.committable() == {"a": cursor("next")}
+
+
+def test_v40_counts_are_a_whole_only_when_every_folder_was_listed() -> None:
+    told = {"declared": {"a": 4, "b": 2}}
+    fresh = Pass.start({})
+    read(fresh, page("folders", "f1", **told, full=True))
+    assert fresh.source() is None  # the list of folders goes on
+    read(fresh, page("folders", "f2", declared={"c": 1}, complete=True, full=True))
+    assert fresh.source() == (7, datetime(2026, 3, 1, tzinfo=UTC))
+    read(fresh, page("a", "a1", "1", "2", complete=True, full=True))
+    read(fresh, page("events", "e1", "3", complete=True, full=True))
+    assert fresh.beside == 1
+    later = Pass.start({"folders": cursor("f2")})
+    read(later, page("folders", "f3", **told, complete=True))
+    assert later.source() is None
+    assert Pass.start({}).source() is None
+
+
+@pytest.mark.parametrize(
+    ("declared", "held", "alarming"),
+    [
+        (100, 80, False),
+        (100, 79, True),
+        (10_000, 9_950, False),
+        (10_000, 9_949, True),
+        (5, 9, False),
+    ],
+)
+def test_v40_a_gap_that_changes_in_flight_do_not_explain_is_told(
+    declared: int, held: int, *, alarming: bool
+) -> None:
+    at = datetime(2026, 3, 1, tzinfo=UTC)
+    told = Completeness(declared=declared, held=held, as_of=at)
+    run = ObjectRun(
+        session_id="s", object_id="o", workload="mailbox", source_id="u", display_name="Ann",
+        address="ann@contoso.com", state=RunState.SUCCEEDED, started_at=at, ended_at=at,
+        completeness=told,
+    )  # fmt: skip
+    line = ended_object(run)
+    assert told.is_alarming is alarming
+    assert line.status == ("Warning" if alarming else "Success")
+    assert (f"Microsoft counts {declared} items" in line.message) is alarming

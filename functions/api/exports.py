@@ -114,7 +114,11 @@ async def start_export(body: ExportInStart, response: Response, caller: Starter)
         layout=body.layout,
         requested_by=caller.principal.subject,
     )
-    await _run(caller, export.export_id)
+    try:
+        await _run(caller, export.export_id)
+    except Exception:
+        await service.fail_unstarted(given, caller.scope, export.export_id)  # else Queued for days
+        raise
     response.headers["Operation-Location"] = address(f"/operations/{export.export_id}")
     response.headers["Location"] = address(f"/exports/{export.export_id}")
     response.headers["Retry-After"] = str(RETRY_SECONDS)

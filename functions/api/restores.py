@@ -53,7 +53,13 @@ async def start_restore(body: RestoreInStart, response: Response, caller: Starte
     restore = await service.start_restore(
         given, caller.scope, body.wanted(), requested_by=caller.principal.subject
     )
-    await _run(caller, restore.restore_id)
+    try:
+        await _run(caller, restore.restore_id)
+    except Exception:
+        await service.fail_unstarted(
+            given, caller.scope, restore.restore_id
+        )  # else Queued for ever
+        raise
     response.headers["Operation-Location"] = address(f"/operations/{restore.restore_id}")
     response.headers["Location"] = address(f"/restores/{restore.restore_id}")
     response.headers["Retry-After"] = str(RETRY_SECONDS)

@@ -130,6 +130,20 @@ async def cancel_export(deps: "Deps", scope: Scope, export_id: str) -> Export:
     return await repository.change(deps.tables, scope, export_id, cancel)
 
 
+async def fail_unstarted(deps: "Deps", scope: Scope, export_id: str) -> Export:
+    """End an export whose process was refused: who asked is told so, and asks for a new one."""
+    now = deps.clock.now()
+    error = "Its process could not be started. Start a new one."
+
+    def failed(export: Export) -> Export | None:
+        if export.state is not ExportState.QUEUED:
+            return None
+        update = {"state": ExportState.FAILED, "error": error, "ended_at": now, "updated_at": now}
+        return export.model_copy(update=update)
+
+    return await repository.change(deps.tables, scope, export_id, failed)
+
+
 async def make_link(deps: "Deps", scope: Scope, export_id: str) -> Link:
     """A link to the file that ends with the hour, and never outlives the file."""
     now = deps.clock.now()

@@ -123,6 +123,28 @@ async def cancel_restore(deps: "Deps", scope: Scope, restore_id: str) -> Restore
     return await repository.change(deps.tables, scope, restore_id, cancel)
 
 
+async def fail_unstarted(deps: "Deps", scope: Scope, restore_id: str) -> Restore:
+    """End a restore whose process was refused: who asked is told so, and asks for a new one.
+
+    A process that was started after all has begun and goes on, or finds the end, writing nothing.
+    """
+    now = deps.clock.now()
+
+    def failed(restore: Restore) -> Restore | None:
+        if restore.state is not RestoreState.QUEUED:
+            return None
+        update = {
+            "state": RestoreState.FAILED,
+            "refused": "RESTORE_NOT_STARTED",
+            "error": "Its process could not be started: nothing was written. Start a new one.",
+            "ended_at": now,
+            "updated_at": now,
+        }
+        return restore.model_copy(update=update)
+
+    return await repository.change(deps.tables, scope, restore_id, failed)
+
+
 _STATUS = {
     RestoreState.QUEUED: OperationStatus.NOT_STARTED,
     RestoreState.RUNNING: OperationStatus.RUNNING,

@@ -84,6 +84,44 @@ async def test_a_selection_may_not_contradict_itself(two: World, api: httpx.Asyn
     check_problem(await api.post(path, json=body), 422, "SELECTION_OVERLAPS")
 
 
+@pytest.mark.parametrize(
+    ("years", "status", "code"),
+    [
+        (26, 422, "RETENTION_OUT_OF_RANGE"),
+        (1000, 422, "RETENTION_OUT_OF_RANGE"),
+        (1001, 400, "INVALID_INPUT"),
+        (10**30, 400, "INVALID_INPUT"),
+        (-1, 400, "INVALID_INPUT"),
+        (1.5, 400, "INVALID_INPUT"),
+        ("for ever", 400, "INVALID_INPUT"),
+    ],
+)
+async def test_sec_08_an_impossible_retention_is_refused_and_nothing_written(
+    two: World, api: httpx.AsyncClient, policy: str, years: Any, status: int, code: str
+) -> None:
+    path = f"/api/v1/customers/{two.mine['customer_id']}/policies"
+    before, seen = (await api.get(path)).json(), await etag(api, policy)
+    body = {"name": "P", "retentionYears": years}
+    made = check_problem(await api.post(path, json=body), status, code)
+    changed = await api.patch(policy, json={"retentionYears": years}, headers=seen)
+    for problem in (made, check_problem(changed, status, code)):
+        assert [one["pointer"].lstrip("#") for one in problem["errors"]] == ["/retentionYears"]
+    assert (await api.get(path)).json() == before
+    assert await etag(api, policy) == seen
+
+
+async def test_bkp_06_an_object_both_in_and_out_is_named_and_nothing_written(
+    two: World, api: httpx.AsyncClient
+) -> None:
+    path = f"/api/v1/customers/{two.mine['customer_id']}/policies"
+    one, before = two.mine["object_id"], (await api.get(path)).json()
+    body = {"name": "P", "backupType": "SelectedItems", "include": [one, one], "exclude": [one]}
+    problem = check_problem(await api.post(path, json=body), 422, "SELECTION_OVERLAPS")
+    assert [each["pointer"] for each in problem["errors"]] == ["/exclude"]
+    assert one in problem["detail"]
+    assert (await api.get(path)).json() == before
+
+
 async def test_bkp_07_the_schedule_is_changed_by_support_only(
     api: httpx.AsyncClient, policy: str
 ) -> None:

@@ -62,6 +62,26 @@ async def test_poisoned_item_is_a_warning_and_is_tried_again(ground: Ground) -> 
     assert await mail_differences(await ground.opened(run), await ground.cloud.truth(user)) == []
 
 
+async def test_m22_a_corrupt_item_is_a_counted_skip_and_the_point_is_complete(
+    ground: Ground,
+) -> None:
+    """A known permanent cause (microsoft365.md section 5): complete, and never silent (V38)."""
+    user = ground.cloud.user()
+    mail = await a_mail(ground, user)
+    await ground.cloud.fault("corrupt", path_of(mail), times=-1)
+    session = await ground.back_up()
+    run = (await ground.runs(session))["mailbox", user["id"]]
+    head = (await ground.opened(run)).head
+    assert (head.status, run.state) == ("complete", RunState.SUCCEEDED)
+    assert head.counts["unheld"] == 1
+    assert (run.counts.skipped, run.counts.failed) == ({"corrupt": 1}, {})
+    assert session.counts.skipped == {"corrupt": 1}
+    row = (await ground.held(run))[mail["id"]]
+    assert (row.error, row.has_content) == ("skip:corrupt", False)
+    assert run.completeness is not None
+    assert run.completeness.gap == 0  # it is inside the root, not missing from it (V37)
+
+
 async def test_item_that_never_heals_stops_holding_back_its_folder(ground: Ground) -> None:
     user = ground.cloud.user()
     mail = await a_mail(ground, user)

@@ -61,6 +61,12 @@ class DrillWithReport(DrillOut):
     )
 
 
+async def _run(drill: Drill) -> None:
+    """Start the drill's process unless it is there: harmless when repeated."""
+    task = {"partner_id": drill.partner_id, "drill_id": drill.drill_id}
+    await start(current_client(), "restore_drill", instance_of(drill.drill_id), task)
+
+
 @router.post(
     "/customers/{customer_id}/drills",
     operation_id="drills_start",
@@ -70,11 +76,16 @@ class DrillWithReport(DrillOut):
 )
 async def start_drill(customer_id: str, response: Response, caller: Starter) -> DrillOut:
     """Reads items of every workload back into memory; 409 DRILL_RUNNING while another one runs."""
-    drill = await service.start_drill(
-        deps(), caller.scope, customer_id, requested_by=caller.principal.subject
-    )
-    task = {"partner_id": drill.partner_id, "drill_id": drill.drill_id}
-    await start(current_client(), "restore_drill", instance_of(drill.drill_id), task)
+    try:
+        drill = await service.start_drill(
+            deps(), caller.scope, customer_id, requested_by=caller.principal.subject
+        )
+    except service.DrillRunning:
+        newest = await service.newest_drill(deps(), caller.scope, customer_id)
+        if newest is not None and not newest.is_over:
+            await _run(newest)  # a drill whose start was refused would be in the way for ever
+        raise
+    await _run(drill)
     response.headers["Location"] = address(f"/drills/{drill.drill_id}")
     return DrillOut.of(drill)
 

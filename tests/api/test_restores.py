@@ -12,6 +12,8 @@ from functions.api.security import CONTEXT_HEADER
 from shared.kit import ids
 from shared.microsoft365.errors import ItemFailed
 from shared.microsoft365.model import Restored
+from shared.protection.changes import change_object
+from shared.protection.model import ProtectedObject
 from shared.restore import process, repository
 from shared.restore.model import Collision, Restore
 from shared.restore.tasks import RestoreTask
@@ -317,3 +319,24 @@ async def test_rst_another_tenant_needs_its_own_permission_and_a_confirmation(
     held = await repository.get(two.deps.tables, two.a.scope, started.json()["id"])
     assert held.target.customer_id == two.hidden["customer_id"]
     assert held.customer_id == two.mine["customer_id"]
+
+
+async def test_rst_a_restore_to_a_deleted_user_is_refused_before_it_starts(
+    two: World, anonymous: httpx.AsyncClient, durable: RecordedClient, keys: dict[str, str]
+) -> None:
+    def left(found: ProtectedObject) -> ProtectedObject:
+        return found.model_copy(update={"state": "user_deleted"})
+
+    await change_object(two.deps.tables, two.a.scope, two.mine["object_id"], left)
+    headers = await in_context(two, anonymous)
+    listed = f"/api/v1/customers/{two.mine['customer_id']}/restores"
+    before = (await anonymous.get(listed, headers=headers)).json()
+    for path in (RESTORES, f"{RESTORES}:preview"):
+        answer = await anonymous.post(path, json=wanted(two), headers=headers)
+        problem = check_problem(answer, 422, "TARGET_GONE")
+        assert [one["pointer"] for one in problem["errors"]] == ["/target/objectId"]
+        assert "Name another mailbox" in problem["detail"]
+    assert durable.started == {}
+    assert (await anonymous.get(listed, headers=headers)).json() == before
+    export = await anonymous.post("/api/v1/exports", json=wanted(two), headers=headers)
+    assert export.status_code == 202, export.text  # what is kept can still be taken away

@@ -110,7 +110,6 @@ _LIST = (
         "Billing Management",
         "Set resale prices and billing profiles; see what customers are billed and what they cost.",
         _STAFF,
-        per_customer=False,
     ),
     Permission(
         "ResellerManagement",

@@ -6,7 +6,8 @@ import pytest
 
 from shared.catalogue.model import PaymentModel
 from shared.licensing import wishes
-from shared.licensing.rules import billing, dates, telling
+from shared.licensing.rules import dates, telling
+from tests.unit.licensing.test_lic_21_to_40 import billed
 from tests.unit.licensing.world import World, refused
 
 
@@ -67,12 +68,12 @@ async def test_24_3_at_midnight_pools_end_first_and_the_closed_month_does_not_ch
     await world.assign(5, slot="POL", payment_model=PaymentModel.PAYG)
     await world.assign(9, customer="c2", expires_on=date(2026, 2, 1))
     pools, closing = (await world.book()).pools.values(), date(2026, 1, 5)
-    told = billing.payg_lines(await world.ledgers.ledger(world.scope), pools, closing)
+    told = billed(await world.ledgers.ledger(world.scope), pools, closing)
     world.day(date(2026, 2, 1))
     swept = await world.sweep()
     events = await world.ledgers.ledger(world.scope)
     assert [event.kind for event in events[-swept.events :]] == ["PoolEnded", "Expired"]
-    assert billing.payg_lines(events, (await world.book()).pools.values(), closing) == told
+    assert billed(events, (await world.book()).pools.values(), closing) == told
     assert (await world.sub(customer="c2")).quantity == 9
     world.day(date(2026, 2, 2))
     await world.sweep()

@@ -135,8 +135,14 @@ class DriveRestore:
             return Reply(201, {}, orjson.dumps({"id": mine.id})) if mine and same else None
 
         link = self._below("drive_named_content", parent_id, name, {CONFLICT: "fail"})
-        call = self._call("PUT", link, body=await _gathered(content))
-        created = _item.decode((await self._transport.send(call, settle)).body).id
+        call = self._call("PUT", link, body=await _gathered(content), accept=(409,))
+        reply: Reply | None = await self._transport.send(call, settle)
+        if reply is not None and reply.status == 409:
+            # Between our look and our write an execution that was thought dead wrote the same.
+            reply = await settle()
+        if reply is None:
+            raise ItemFailed("nameAlreadyExists", 409)
+        created = _item.decode(reply.body).id
         await self._patch(created, {"fileSystemInfo": _times(item)})
         return created
 

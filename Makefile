@@ -20,7 +20,9 @@ run: setup ## Everything on this machine until Ctrl-C; WORKERS=2 starts that man
 	@$(PY) -m local.run $(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
 
 test: setup ## All tests but the slow ones
-	@$(PY) -m pytest -m "not scale" -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@$(PY) -m pytest -m "not scale" -n auto --maxprocesses 4 --dist loadfile $(ARGS) || { \
+	  echo "what failed, once more and alone: side by side, suites that kill and wait disturb others"; \
+	  $(PY) -m pytest -m "not scale" --last-failed --last-failed-no-failures none $(ARGS); }
 
 check: setup ## Lint, format, types, import rule, house rules
 	$(PY) -m ruff check .

@@ -11,7 +11,6 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-import jwt
 import orjson
 
 from shared.kit.clock import Clock
@@ -67,6 +66,8 @@ class CloudBlue:
 
     async def verify_and_parse(self, hook: Hook) -> ChannelEvent:
         """A call-back: a token signed with the secret shared with Connect, and a request's id."""
+        import jwt  # late: every other function starts without it
+
         scheme, _, token = hook.headers.get("authorization", "").partition(" ")
         if not self._secret or scheme.lower() != "bearer":
             raise CallerUnproven("Send 'Authorization: Bearer <token>'.")

@@ -7,10 +7,6 @@ believed for itself, but a stranger is not even heard.
 import asyncio
 from typing import Any
 
-import jwt
-from jwt import PyJWKClient, PyJWKClientConnectionError
-from jwt.types import Options
-
 from shared.kit.errors import Unavailable
 from shared.marketplace.refusals import CallerForeign, CallerUnproven
 
@@ -19,7 +15,7 @@ KEYS_LIFE_SECONDS = 24 * 3600
 LEEWAY_SECONDS = 60
 COOLDOWN_SECONDS = 30.0
 MAX_TOKEN_CHARACTERS = 16_384
-_OPTIONS = Options(require=["exp", "nbf", "iss", "aud"], verify_iss=False)
+_REQUIRED = ["exp", "nbf", "iss", "aud"]
 
 
 class MarketplaceSender:
@@ -28,6 +24,8 @@ class MarketplaceSender:
     def __init__(
         self, authority: str, tenant_id: str, audience: str, *, cooldown: float = COOLDOWN_SECONDS
     ) -> None:
+        from jwt import PyJWKClient  # late: every other function starts without it
+
         base = f"{authority.rstrip('/')}/{tenant_id}"
         self._tenant, self._audience = tenant_id, audience
         self._issuers = {f"{base}/v2.0", f"https://sts.windows.net/{tenant_id}/"}
@@ -40,6 +38,8 @@ class MarketplaceSender:
 
     async def check(self, authorization: str) -> dict[str, Any]:
         """The claims; `CallerUnproven` (401), `CallerForeign` (403), `Unavailable` without keys."""
+        import jwt
+
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token or len(token) > MAX_TOKEN_CHARACTERS:
             raise CallerUnproven("Send 'Authorization: Bearer <token>'.")
@@ -55,9 +55,9 @@ class MarketplaceSender:
                 algorithms=["RS256"],
                 audience=self._audience,
                 leeway=LEEWAY_SECONDS,
-                options=_OPTIONS,
+                options={"require": _REQUIRED, "verify_iss": False},
             )
-        except PyJWKClientConnectionError as offline:
+        except jwt.PyJWKClientConnectionError as offline:
             raise Unavailable("The sign-in service does not answer.", retryAfter=5) from offline
         except jwt.PyJWTError as refused:
             raise CallerUnproven(f"{refused}.") from refused

@@ -1,6 +1,6 @@
 """Names in an export: nothing climbs, nothing clashes, nothing is remembered."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.export.model import Folder
@@ -11,6 +11,8 @@ names = st.text(min_size=0, max_size=80)
 
 
 @given(names, st.sampled_from(["", ".eml", ".json"]))
+@example("\N{NO-BREAK SPACE}", "")
+@example("a\N{NO-BREAK SPACE}.", "")
 def test_names_are_one_step_that_every_file_system_takes(name: str, extension: str) -> None:
     text = file_name(name, extension, A)
     assert text == text.strip()

@@ -96,6 +96,8 @@ class Export(Stored):
     expires_at: datetime | None = None
     """When the file is deleted; None before it is there."""
     total: int = 0
+    told: int = 0
+    """Messages that are written once more, into the page of their channel."""
     done: int = 0
     failed: int = 0
     bytes: int = 0
@@ -110,6 +112,11 @@ class Export(Stored):
     def is_over(self) -> bool:
         """Whether it has ended."""
         return self.state in EXPORT_OVER
+
+    @property
+    def steps(self) -> int:
+        """Length of the plan."""
+        return self.total + self.told
 
 
 class Folder(Record):

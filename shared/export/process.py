@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from shared.access.model import Scope
-from shared.export import repository
+from shared.export import channel_pages, repository
 from shared.export.model import READY, Export, ExportState, Folder, SliceRow
-from shared.export.pieces import CONTAINER, Pieces
+from shared.export.pieces import CONTAINER, KEY_BYTES, Pieces
 from shared.export.sealing import write_end
 from shared.export.tasks import ExportAnswer, ExportTask
 from shared.export.writing import SliceWriter
@@ -41,9 +41,10 @@ async def plan(
     top: Row | None,
     *,
     by_folder: bool,
-) -> int:
-    """Write down what is taken; the number of items."""
+) -> tuple[int, int]:
+    """Write down what is taken: the number of items, and of those told once more in a page."""
     keys: dict[str, bytearray] = {}
+    pages: dict[str, list[bytes]] = {}
     folders: dict[str, Folder] = {}
     async for row in opened.snapshot.rows():
         if row.kind in FOLDER_KINDS:
@@ -56,10 +57,15 @@ async def plan(
             if not row.has_content:
                 continue  # a list's columns or a channel's settings leave as JSON beside it
         group = str(row.parent) if by_folder else ""
-        keys.setdefault(group, bytearray()).extend(bytes.fromhex(opened.key(row)))
+        key = bytes.fromhex(opened.key(row))
+        keys.setdefault(group, bytearray()).extend(key)
+        if row.kind in channel_pages.KINDS:
+            channel, place = channel_pages.order_of(row)
+            pages.setdefault(channel, []).append(place + key)
     whole = b"".join(bytes(keys[group]) for group in sorted(keys))
-    await pieces.save_plan(whole, folders)
-    return len(whole) // 32
+    told = b"".join(one[-KEY_BYTES:] for channel in sorted(pages) for one in sorted(pages[channel]))
+    await pieces.save_plan(whole + told, folders)
+    return len(whole) // KEY_BYTES, len(told) // KEY_BYTES
 
 
 async def plan_export(deps: "Deps", task: ExportTask) -> None:
@@ -73,10 +79,10 @@ async def plan_export(deps: "Deps", task: ExportTask) -> None:
     opened = await browsing.open_point(deps, scope, export.object_id, export.snapshot)
     top = await browsing.find_row(opened, export.folder_key) if export.folder_key else None
     pieces = await pieces_of(deps, export)
-    total = await plan(pieces, opened, None, top, by_folder=export.layout == "mbox")
+    total, told = await plan(pieces, opened, None, top, by_folder=export.layout == "mbox")
 
     def planned(found: Export) -> Export | None:
-        update = {"planned": True, "total": total, "updated_at": now}
+        update = {"planned": True, "total": total, "told": told, "updated_at": now}
         return None if found.is_over else found.model_copy(update=update)
 
     await repository.change(deps.tables, scope, task.export_id, planned)
@@ -104,7 +110,7 @@ async def export_slice(deps: "Deps", task: ExportTask) -> ExportAnswer:
 
     def noted(found: Export) -> Export | None:
         update = {
-            "done": max(found.done, position.done),
+            "done": max(found.done, min(position.done, found.total)),
             "failed": max(found.failed, position.failed),
             "bytes": max(found.bytes, position.bytes),
             "updated_at": now,
@@ -112,7 +118,7 @@ async def export_slice(deps: "Deps", task: ExportTask) -> ExportAnswer:
         return None if found.is_over else found.model_copy(update=update)
 
     await repository.change(deps.tables, scope, task.export_id, noted)
-    return ExportAnswer(outcome="more" if position.done < export.total else "done")
+    return ExportAnswer(outcome="more" if position.done < export.steps else "done")
 
 
 async def seal_export(deps: "Deps", task: ExportTask) -> ExportState:
@@ -124,7 +130,7 @@ async def seal_export(deps: "Deps", task: ExportTask) -> ExportState:
         await _tidy(deps, pieces, export)  # the execution that ended it may have died here
         return export.state
     rows: list[SliceRow] = [row async for row in repository.slices(deps.tables, export.export_id)]
-    complete = export.planned and (rows[-1].position.done if rows else 0) >= export.total
+    complete = export.planned and (rows[-1].position.done if rows else 0) >= export.steps
     update: dict[str, object] = {"error": task.error}
     if export.cancel_requested:
         state = ExportState.CANCELED

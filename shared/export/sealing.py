@@ -15,7 +15,8 @@ README = """\
 This archive was exported from a backup. No program of the backup's maker is needed to read it.
 
 items/          what was exported: mail as .eml or .mbox, calendars as .ics, contacts as .vcf,
-                files as they were, anything else as .json
+                files as they were, anything else as .json; beside the messages of a channel
+                conversation.html, the same words for reading
 manifest.jsonl  one JSON line per item: where it is, its size and SHA-256 here, its name in the
                 backup (itemKey, contentHash), or why it could not be taken out (error)
 receipt.json    the restore point it came from: its Merkle root and record hash

@@ -92,8 +92,10 @@ async def start_export(
     )
     if items is not None:
         pieces = await process.pieces_of(deps, export)
-        total = await process.plan(pieces, choice.opened, items, None, by_folder=layout == "mbox")
-        export = export.model_copy(update={"planned": True, "total": total})
+        total, told = await process.plan(
+            pieces, choice.opened, items, None, by_folder=layout == "mbox"
+        )
+        export = export.model_copy(update={"planned": True, "total": total, "told": told})
     return await repository.add(deps.tables, scope, export)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 import tempfile
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -9,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from shared.export import channel_pages
 from shared.export.formats import JSON, Format, Mbox, format_of
 from shared.export.model import Export, Position, SliceRow
 from shared.export.naming import TOP, file_name, folder_path
@@ -17,7 +19,10 @@ from shared.export.zipping import Zip
 from shared.kit.clock import Clock
 from shared.kit.errors import HoldfastError
 from shared.protection.browsing import Opened, find_row
+from shared.restore.rules import place_of
 from shared.vault.model import Row
+
+log = logging.getLogger(__name__)
 
 # What a crash repeats at most; the last item may pass the limits.
 SLICE_ITEMS = 1000
@@ -51,7 +56,10 @@ class SliceWriter:
                 if path := folder_path(name, self._tree)[1:]:
                     await self._blocks.add(self._zip.folder("/".join([TOP, *path])))
         for key in await self._pieces.keys(position.done, SLICE_ITEMS):
-            await self._item(key.hex())
+            if position.done < self._export.total:
+                await self._item(key.hex())
+            else:
+                await self._told(key.hex())
             position.done += 1
             if position.bytes - begun >= SLICE_BYTES or self._clock.now() >= self._until:
                 break
@@ -75,7 +83,7 @@ class SliceWriter:
             path = self._path(row, key, form)
             async for data in self._content(row, rendered):
                 if not begun:
-                    await self._begin(path, row, is_mbox=mbox is not None)
+                    await self._begin(path, None if mbox else row.item.get("t"))
                     begun = True
                 whole.update(data)
                 size += len(data)
@@ -89,13 +97,30 @@ class SliceWriter:
                 await self._blocks.add(self._zip.write(mbox.end()))
             return
         if not begun:
-            await self._begin(path, row, is_mbox=mbox is not None)
+            await self._begin(path, None if mbox else row.item.get("t"))
         if mbox is not None:
             await self._blocks.add(self._zip.write(mbox.end()))
         else:
             await self._blocks.add(self._zip.end())
         self._zip.position.bytes += size
         self._note(key, row, path, sha256=whole.hexdigest(), size=size)
+
+    async def _told(self, key: str) -> None:
+        """A message once more, in the page of its channel; what is wrong with it is noted."""
+        row = await find_row(self._opened, key)
+        folder = folder_path(place_of(row.item), self._tree)
+        told = channel_pages.unreadable(row.kind)
+        try:
+            if row.has_content:
+                stored = b"".join([part async for part in self._opened.snapshot.content(row)])
+                told = await asyncio.to_thread(channel_pages.article, row.kind, stored)
+        except HoldfastError as damaged:
+            log.warning("a message of export %s: %s", self._export.export_id, damaged.code)
+        path = "/".join([*folder, channel_pages.PAGE])
+        if self._zip.entry is None or self._zip.entry.name != path:
+            await self._begin(path, None)
+            told = channel_pages.beginning(folder[-1]) + told
+        await self._blocks.add(await asyncio.to_thread(self._zip.write, told))
 
     async def _rendered(self, row: Row) -> tuple[Format, bytes | None]:
         """The format, and the file where it is another one than the stored bytes.
@@ -128,19 +153,21 @@ class SliceWriter:
             while part := spool.read(_PART):
                 yield part
 
-    async def _begin(self, path: str, row: Row, *, is_mbox: bool) -> None:
+    async def _begin(self, path: str, at: int | None) -> None:
         open_entry = self._zip.entry
         if open_entry is not None and open_entry.name != path:
             await self._blocks.add(self._zip.end())
             open_entry = None
         if open_entry is None:
-            await self._blocks.add(self._zip.begin(path, None if is_mbox else row.item.get("t")))
+            await self._blocks.add(self._zip.begin(path, at))
 
     def _in_mbox(self, row: Row) -> bool:
         return self._export.layout == "mbox" and row.item.get("c") == "mime"
 
     def _path(self, row: Row, key: str, form: Format) -> str:
-        folder = folder_path(row.parent, self._tree)
+        # A reply stands beside its message, in the folder of their channel.
+        parent = place_of(row.item) if row.kind == "reply" else row.parent
+        folder = folder_path(parent, self._tree)
         if self._in_mbox(row):
             return "/".join(folder) + ".mbox"
         return "/".join([*folder, file_name(row.name, form.extension, key)])

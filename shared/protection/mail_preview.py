@@ -18,7 +18,7 @@ MAX_BODY = 1 << 20
 MAX_IMAGES = 4 << 20
 """Bytes of pictures inside the mail that are shown in their places."""
 # No SVG: it may hold scripts.
-_PICTURES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+PICTURES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 _LINKS = ("https:", "http:", "mailto:", "tel:")
 _TAGS = frozenset(
     """a abbr b blockquote br caption center cite code col colgroup dd del div dl dt em figure
@@ -98,7 +98,7 @@ def preview(mime: bytes) -> MailPreview:
     pictures = {
         one.content_id.strip("<>"): one
         for one in mail.attachments
-        if one.content_id and one.content_type.lower() in _PICTURES
+        if one.content_id and one.content_type.lower() in PICTURES
     }
     clean, blocked = sanitise(body, pictures)
     return MailPreview(mail, plain(clean), clean, blocked, is_cut)

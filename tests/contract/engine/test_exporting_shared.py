@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 
 from shared.audit.signing import FileSigner
 from shared.drills import process as drilling
 from shared.drills import service as drills
 from shared.drills.model import DrillState
 from shared.drills.tasks import DrillTask
+from shared.export import writing
 from shared.export.model import ExportState
 from shared.protection.model import ObjectRun
 from tests.contract.engine.conftest import Ground
@@ -74,9 +76,47 @@ async def test_a_team_leaves_with_members_channels_messages_and_replies(shared: 
     said: list[Any] = [one for channel in truth["channels"] for one in channel["messages"]]
     left = [orjson.loads(data) for kind in ("message", "reply") for _, data in found[kind]]
     assert sorted(str(one["id"]) for one in left) == sorted(str(one["id"]) for one in said)
-    # A message stands in the folder of its channel.
+    # Messages and replies stand in the folder of their channel.
     names = {one["name"] for one in truth["channels"]}
-    assert {path.split("/")[1] for path, _ in found["message"]} <= names
+    for kind in ("message", "reply"):
+        assert {path.split("/")[1] for path, _ in found[kind]} <= names
+
+
+@pytest.mark.parametrize("slice_items", [1000, 3])
+async def test_rst_channels_leave_as_pages_for_people_too(
+    shared: Ground, slice_items: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "SLICE_ITEMS", slice_items)  # pages go on over slices
+    team = shared.cloud.world["teams"][0]["id"]
+    channel = next(one for one in shared.cloud.world["teams"][0]["channels"])
+    hostile = '<p onclick="x()">stay</p><script>steal()</script><img src="https://t.example/x">'
+    await shared.cloud.in_tenant(
+        "POST", f"/teams/{team}/channels/{channel['id']}/messages",
+        json={"upn": "", "content": hostile},
+    )  # fmt: skip
+    run = await the_run(shared, await shared.back_up(), "team", team)
+    export = await finish(shared, await begin(shared, run))
+    assert (export.state, export.done) == (ExportState.COMPLETED, export.total)
+    archive = opened(shared, export)
+    for one in (await team_truth(shared, team))["channels"]:
+        name = f"items/{one['name']}/conversation.html"
+        if not one["messages"]:
+            assert name not in archive.namelist()
+            continue
+        page = archive.read(name).decode()
+        assert page.count("<article") == len(one["messages"])
+        assert page.count('<article class="reply">') == sum(
+            bool(m["rootId"]) for m in one["messages"]
+        )
+        roots = sorted((m for m in one["messages"] if not m["rootId"]), key=lambda m: m["id"])
+        shown = [page.find(f'datetime="{m["createdDateTime"]}"') for m in roots]
+        assert shown == sorted(shown)
+        assert min(shown) > 0
+        for bad in ("onclick", "<script", "steal()", "https://t.example"):
+            assert bad not in page
+        images = sum(len(m["hosted"]) for m in one["messages"])
+        assert page.count('src="data:image/') == images
+    assert "stay" in archive.read(f"items/{channel['name']}/conversation.html").decode()
 
 
 async def test_a_drill_reads_sites_and_teams_back(shared: Ground, tmp_path: Path) -> None:

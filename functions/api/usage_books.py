@@ -21,7 +21,7 @@ from shared.catalogue.model import PaymentModel
 from shared.kit.api_model import ApiModel, Instant
 from shared.kit.errors import Unprocessable
 from shared.usage import snapshots
-from shared.usage.model import MONTH_PATTERN, Agreement, Commitment
+from shared.usage.model import MONTH_PATTERN, Agreement, Commitment, CountedUsers
 from shared.usage.snapshots import Held, Snapshot
 
 router = Router(tags=["usage"])
@@ -99,6 +99,10 @@ class AgreementIn(ApiModel):
         default={}, description="Product -> points of one unit; Flex has 2.5 of its own"
     )
     counting: Counting = Counting.PEAK
+    counted_users: CountedUsers = Field(
+        default=CountedUsers.PROTECTED,
+        description="Retained: also users whose restore points are only kept (AMB-31)",
+    )
     valid_from: date
     valid_to: date | None = None
 

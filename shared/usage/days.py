@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from shared.billing.model import Measurement, Metric
 from shared.protection import rules as protection_rules
+from shared.protection import selectors
 from shared.protection.model import SERVICE_OF, Policy, ProtectedObject
 
 FLEX = "Flex"
@@ -54,6 +55,14 @@ class Day(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """That users count as long as restore points of theirs are kept (AMB-31)."""
+
+    years: int | None
+    """The customer's term, where no policy has one of its own; None: without end."""
+
+
+@dataclass(frozen=True, slots=True)
 class Counted:
     """One user that counts, and why (AMB-31)."""
 
@@ -79,11 +88,13 @@ def counted_users(
     policies: Sequence[Policy],
     services: Iterable[str],
     day: date,
+    retention: Retention | None = None,
 ) -> list[Counted]:
     """Users that count on a day (USG-14, AMB-31, LIC-53).
 
-    A user counts when kept in an enabled policy or processed in the month of `day`; pure retention
-    does not count, and neither do shared mailboxes (they have no licence of their own).
+    A user counts when kept in an enabled policy or processed in the month of `day`. Pure retention
+    counts only where `retention` is given: until the last restore point expires, or a policy
+    excludes the user. Shared mailboxes never do (they have no licence of their own).
     """
     enabled, bought = [policy for policy in policies if policy.enabled], set(services)
     found: dict[str, tuple[ProtectedObject, str, list[str]]] = {}
@@ -91,6 +102,8 @@ def counted_users(
         if SERVICE_OF.get(each.workload) not in _PERSONAL or not each.licensed:
             continue
         reason = _reason(each, enabled, bought, day)
+        if not reason and retention is not None:
+            reason = _retained(each, policies, bought, day, retention)
         if reason:
             _, first, names = found.setdefault(each.owner_id, (each, reason, []))
             names.append(each.object_id)
@@ -169,3 +182,27 @@ def _reason(
     if point and (point.ended_at.year, point.ended_at.month) == (day.year, day.month):
         return f"processed on {point.ended_at.date()}"
     return None
+
+
+def _retained(
+    each: ProtectedObject,
+    policies: Sequence[Policy],
+    services: set[str],
+    day: date,
+    retention: Retention,
+) -> str | None:
+    point = each.last_point
+    if point is None or any(selectors.names(policy.exclude, each) for policy in policies):
+        return None
+    terms = [
+        protection_rules.kept_years(policy.retention_years, retention.years)
+        for policy in policies
+        if protection_rules.covers(policy, each, services)
+    ]
+    longest = None if None in terms else max([t for t in terms if t is not None], default=None)
+    if not terms:
+        longest = retention.years
+    expires = protection_rules.expires(point.ended_at, longest)
+    if expires is not None and expires.date() < day:
+        return None
+    return f"kept by retention since {point.ended_at.date()}"

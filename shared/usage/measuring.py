@@ -17,7 +17,9 @@ from shared.licensing.book import parsed
 from shared.protection import repositories
 from shared.protection import repository as protection
 from shared.restore import repository as restores
-from shared.usage.days import Day, counted_users, evidence_of
+from shared.usage import rules
+from shared.usage.days import Day, Retention, counted_users, evidence_of
+from shared.usage.model import Agreement
 from shared.usage.repository import UsageRows
 
 if TYPE_CHECKING:
@@ -84,11 +86,11 @@ async def _measure(
         by_customer.setdefault(customer.customer_id, (customer, []))[1].append(day)
     if not by_customer:
         return []
-    gate = asyncio.Semaphore(_AT_ONCE)
+    gate, agreements = asyncio.Semaphore(_AT_ONCE), await rows.agreements(scope)
 
     async def one(customer: Customer, days: list[date]) -> list[Day]:
         async with gate:
-            return await _of_customer(deps, rows, scope, customer, days)
+            return await _of_customer(deps, rows, scope, customer, days, agreements)
 
     measured = await asyncio.gather(*[one(*each) for each in by_customer.values()])
     found = await _with_seats(deps, scope, [day for each in measured for day in each])
@@ -97,7 +99,12 @@ async def _measure(
 
 
 async def _of_customer(
-    deps: "Deps", rows: UsageRows, scope: Scope, customer: Customer, days: list[date]
+    deps: "Deps",
+    rows: UsageRows,
+    scope: Scope,
+    customer: Customer,
+    days: list[date],
+    agreements: list[Agreement],
 ) -> list[Day]:
     """A customer's days; all share one reading of storage and tenant."""
     now, unread = deps.clock.now(), {}
@@ -115,7 +122,10 @@ async def _of_customer(
     asked = await _restores(deps, scope, customer.customer_id, min(days), max(days))
     found = []
     for day in days:
-        users = counted_users(objects, policies, [str(s) for s in customer.services], day)
+        kept = Retention(customer.retention_years)
+        retention = kept if rules.counts_retained(agreements, day) else None
+        services = [str(service) for service in customer.services]
+        users = counted_users(objects, policies, services, day, retention)
         found.append(
             Day(
                 customer_id=customer.customer_id,

@@ -29,6 +29,15 @@ class ReportState(StrEnum):
     REJECTED = "Rejected"
 
 
+class CountedUsers(StrEnum):
+    """Which users consume a licence in a month (AMB-31)."""
+
+    PROTECTED = "Protected"
+    """Processed in the month, or kept in an enabled policy."""
+    RETAINED = "Retained"
+    """Also whose restore points are only kept: until these are gone, or the user is excluded."""
+
+
 class _Data(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -50,6 +59,8 @@ class Agreement(_Data):
     """Product -> points of one unit; Flex has its own default."""
     counting: Counting = Counting.PEAK
     """Which of the month's daily values is reported (AMB-23)."""
+    counted_users: CountedUsers = CountedUsers.PROTECTED
+    """Which users are counted on the days it holds for (AMB-31)."""
     valid_from: date
     valid_to: date | None = None
 

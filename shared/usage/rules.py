@@ -10,6 +10,7 @@ from shared.licensing.rules.dates import ONE_DAY
 from shared.usage.model import (
     LATE_MONTHS_BEFORE_SUSPENSION,
     Agreement,
+    CountedUsers,
     LicenceLine,
     Report,
     ReportState,
@@ -64,6 +65,12 @@ def agreement_for(agreements: Iterable[Agreement], month: str) -> Agreement | No
         if each.valid_from <= last and (each.valid_to is None or each.valid_to >= first_of(month))
     ]
     return max(valid, key=lambda each: (each.valid_from, each.number), default=None)
+
+
+def counts_retained(agreements: Iterable[Agreement], day: date) -> bool:
+    """Whether users count whose restore points are only kept (AMB-31): as the agreement says."""
+    found = agreement_for(agreements, month_of(day))
+    return found is not None and found.counted_users is CountedUsers.RETAINED
 
 
 def first_of(month: str) -> date:

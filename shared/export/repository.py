@@ -2,87 +2,31 @@
 one partition of what expires when.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import datetime
 
+from shared.access.jobs import Jobs
 from shared.access.model import Scope
 from shared.export.model import Export, SliceRow
 from shared.kit import ids
 from shared.kit.clock import to_text
-from shared.kit.errors import NotFound
-from shared.kit.tables import LostRace, Row, RowExists, Tables
+from shared.kit.tables import Row, RowExists, Tables
 
 TABLE = "Exports"
 EXPIRING = "expiring"
-_RACES = 12
+_EXPORTS = Jobs(TABLE, ids.EXPORT, Export, "export_id")
 
-
-def _missing(export_id: str) -> NotFound:
-    return NotFound(f"There is nothing with the id {export_id[:64]!r}.")
-
-
-async def get(tables: Tables, scope: Scope, export_id: str) -> Export:
-    """The export; NotFound when unknown or outside the scope."""
-    customer_id = ids.customer_of(export_id, ids.EXPORT)
-    if not scope.covers(customer_id):
-        raise _missing(export_id)
-    row = await tables[TABLE].find(customer_id, export_id)
-    if row is None or row.values["partner_id"] != scope.partner_id:
-        raise _missing(export_id)
-    if scope.owner_id is not None and row.values["requested_by"] != scope.owner_id:
-        raise _missing(export_id)
-    return Export.model_validate(row.values | {"etag": row.etag})
+get = _EXPORTS.get
+change = _EXPORTS.change
+list_exports = _EXPORTS.page
 
 
 async def add(tables: Tables, scope: Scope, export: Export) -> Export:
     """Create; its end is noted first, so that nothing stays for ever whatever breaks."""
-    if export.partner_id != scope.partner_id or not scope.covers(export.customer_id):
-        raise _missing(export.export_id)
     assert export.expires_at is not None
     key = f"{to_text(export.expires_at)}~{export.export_id}"
     await tables[TABLE].upsert(Row(EXPIRING, key, {"partner_id": export.partner_id}))
-    values = export.model_dump(mode="json")
-    row = await tables[TABLE].insert(Row(export.customer_id, export.export_id, values))
-    return export.model_copy(update={"etag": row.etag})
-
-
-async def change(
-    tables: Tables, scope: Scope, export_id: str, decide: Callable[[Export], Export | None]
-) -> Export:
-    """Apply a pure decision under the ETag; None leaves the row as it is."""
-    for _ in range(_RACES):
-        export = await get(tables, scope, export_id)
-        changed = decide(export)
-        if changed is None:
-            return export
-        values = changed.model_dump(mode="json")
-        try:
-            row = await tables[TABLE].replace(
-                Row(changed.customer_id, export_id, values, export.etag)
-            )
-        except LostRace:
-            continue
-        return changed.model_copy(update={"etag": row.etag})
-    raise LostRace(f"{export_id} keeps changing; try again.")
-
-
-async def list_exports(
-    tables: Tables, scope: Scope, customer_id: str, *, after: str = "", limit: int
-) -> list[Export]:
-    """A customer's exports, newest first, after the export id `after`; own ones of an owner."""
-    if not scope.covers(customer_id):
-        raise _missing(customer_id)
-    found: list[Export] = []
-    prefix = f"{customer_id}-{ids.EXPORT}"
-    async for row in tables[TABLE].query(customer_id, prefix=prefix, after=after):
-        if row.values["partner_id"] != scope.partner_id:
-            raise _missing(customer_id)
-        export = Export.model_validate(row.values | {"etag": row.etag})
-        if scope.owner_id in {None, export.requested_by}:
-            found.append(export)
-        if len(found) >= limit:
-            break
-    return found
+    return await _EXPORTS.add(tables, scope, export)
 
 
 async def add_slice(tables: Tables, export_id: str, row: SliceRow) -> SliceRow:

@@ -1,92 +1,25 @@
 """The table Restores: a row per restore (partition customer) and its ledger (partition restore)."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from datetime import datetime
 from itertools import batched
 
+from shared.access.jobs import Jobs, missing
 from shared.access.model import Scope
 from shared.kit import ids
 from shared.kit.clock import to_text
-from shared.kit.errors import NotFound
 from shared.kit.tables import LostRace, Row, Tables
 from shared.restore.model import Entry, EntryState, Restore
 
 TABLE = "Restores"
-_RACES = 12
 _BATCH = 100
+_RESTORES = Jobs(TABLE, ids.RESTORE, Restore, "restore_id")
 
-
-def _missing(restore_id: str) -> NotFound:
-    return NotFound(f"There is nothing with the id {restore_id[:64]!r}.")
-
-
-async def get(tables: Tables, scope: Scope, restore_id: str) -> Restore:
-    """The restore; NotFound when unknown or outside the scope."""
-    customer_id = ids.customer_of(restore_id, ids.RESTORE)
-    if not scope.covers(customer_id):
-        raise _missing(restore_id)
-    row = await tables[TABLE].find(customer_id, restore_id)
-    if row is None or row.values["partner_id"] != scope.partner_id:
-        raise _missing(restore_id)
-    if scope.owner_id is not None and row.values["requested_by"] != scope.owner_id:
-        raise _missing(restore_id)
-    return Restore.model_validate(row.values | {"etag": row.etag})
-
-
-async def add(tables: Tables, scope: Scope, restore: Restore) -> Restore:
-    """Create; `RowExists` when the id is taken."""
-    if restore.partner_id != scope.partner_id or not scope.covers(restore.customer_id):
-        raise _missing(restore.restore_id)
-    values = restore.model_dump(mode="json")
-    row = await tables[TABLE].insert(Row(restore.customer_id, restore.restore_id, values))
-    return restore.model_copy(update={"etag": row.etag})
-
-
-async def change(
-    tables: Tables, scope: Scope, restore_id: str, decide: Callable[[Restore], Restore | None]
-) -> Restore:
-    """Apply a pure decision under the ETag; None leaves the row as it is."""
-    for _ in range(_RACES):
-        restore = await get(tables, scope, restore_id)
-        changed = decide(restore)
-        if changed is None:
-            return restore
-        values = changed.model_dump(mode="json")
-        try:
-            row = await tables[TABLE].replace(
-                Row(changed.customer_id, restore_id, values, restore.etag)
-            )
-        except LostRace:
-            continue
-        return changed.model_copy(update={"etag": row.etag})
-    raise LostRace(f"{restore_id} keeps changing; try again.")
-
-
-async def list_restores(
-    tables: Tables,
-    scope: Scope,
-    customer_id: str,
-    *,
-    after: str = "",
-    limit: int,
-    chosen: Callable[[Restore], bool] = lambda _: True,
-) -> list[Restore]:
-    """A customer's restores, newest first, after the restore id `after`; own ones of an owner."""
-    if not scope.covers(customer_id):
-        raise _missing(customer_id)
-    found: list[Restore] = []
-    prefix = f"{customer_id}-{ids.RESTORE}"
-    async for row in tables[TABLE].query(customer_id, prefix=prefix, after=after):
-        if row.values["partner_id"] != scope.partner_id:
-            raise _missing(customer_id)
-        restore = Restore.model_validate(row.values | {"etag": row.etag})
-        if scope.owner_id not in {None, restore.requested_by} or not chosen(restore):
-            continue
-        found.append(restore)
-        if len(found) >= limit:
-            break
-    return found
+get = _RESTORES.get
+add = _RESTORES.add
+change = _RESTORES.change
+list_restores = _RESTORES.page
 
 
 async def created_between(
@@ -94,7 +27,7 @@ async def created_between(
 ) -> AsyncIterator[datetime]:
     """When each restore of a customer was asked for; `end` exclusive. One ranged query."""
     if not scope.covers(customer_id):
-        raise _missing(customer_id)
+        raise missing(customer_id)
     rows = tables[TABLE].query(
         customer_id,
         prefix=f"{customer_id}-{ids.RESTORE}",

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from shared.kit.blobs import BlobStore
+from shared.vault.begun import Begun
 from shared.vault.chunker import WHOLE, PieceChunker
 from shared.vault.format import names
 from shared.vault.format.chunks import ChunkCipher
-from shared.vault.format.content import PIECE, ContentHash
+from shared.vault.format.content import PIECE, ContentHash, pieces_hash
 from shared.vault.format.keys import ObjectKeys
 from shared.vault.format.packs import PackWriter
 from shared.vault.format.primitives import sha
@@ -25,6 +26,8 @@ from shared.vault.keyring import put_once
 Content = bytes | AsyncIterator[bytes]
 Reuse = Callable[[], Awaitable[Mapping[bytes, Place]]]
 """Gives the places of the previous version's chunks by digest; asked only for larger content."""
+Stop = Callable[[], bool]
+"""Asked between two pieces: whether the slice has done enough."""
 
 # Above this the interpreter lock is worth giving up for compression and encryption.
 THREAD_OVER = 192 << 10
@@ -67,11 +70,22 @@ class ContentWriter:
             self.packs.append(pack)
         return found
 
-    async def store(self, content: Content, reuse: Reuse) -> Stored:
-        """Take content to its end; nothing is referenced unless this returns."""
-        if isinstance(content, bytes) and len(content) <= WHOLE:
+    async def store(
+        self, content: Content, reuse: Reuse, begun: Begun | None = None, stop: Stop | None = None
+    ) -> Stored | None:
+        """Take content to its end; nothing is referenced unless this returns.
+
+        `begun` has the pieces before `content` and gets each further one as it is stored. None
+        when `stop` said at a piece boundary that it is enough for now (V15).
+        """
+        begun = Begun() if begun is None else begun
+        if isinstance(content, bytes) and len(content) <= WHOLE and not begun.pieces:
             return await self._small(content)
-        return await self._large(_parts(content), reuse)
+        if await self._pieces(_parts(content), reuse, begun, stop):
+            return await self._ended(begun)
+        if not isinstance(content, bytes) and hasattr(content, "aclose"):
+            await content.aclose()
+        return None
 
     async def flush(self) -> None:
         """Put the open pack and wait for every put."""
@@ -93,15 +107,25 @@ class ContentWriter:
         place = await self._chunk(content, digest, {})
         return Stored(len(content), digest, encode_location(Location([place]), short=True))
 
-    async def _large(self, parts: AsyncIterator[bytes], reuse: Reuse) -> Stored:
-        whole, chunker, room = ContentHash(), PieceChunker(), PIECE
+    async def shorten(self, begun: Begun) -> None:
+        """Move places that fill list chunks into them, so that checkpoints stay small."""
+        await self._list(begun, MAX_LISTED)
+
+    async def _pieces(
+        self, parts: AsyncIterator[bytes], reuse: Reuse, begun: Begun, stop: Stop | None
+    ) -> bool:
+        """Add the content's pieces to `begun`; False when stopped before its end."""
+        whole, chunker, room = ContentHash(begun.pieces), PieceChunker(), PIECE
+        before = len(begun.pieces)
         places: list[Place] = []
         known: Mapping[bytes, Place] | None = None
         async for part in parts:
             view = memoryview(part)
-            self.read += len(view)
             while view:
+                if room == PIECE and len(begun.pieces) > before and stop is not None and stop():
+                    return False
                 now, view = view[:room], view[room:]
+                self.read += len(now)
                 await _busy(len(now), whole.update, now)
                 chunks = await _busy(len(now), _cut, chunker, now)
                 room -= len(now)
@@ -111,32 +135,45 @@ class ContentWriter:
                 for chunk in chunks:
                     known = await reuse() if known is None else known
                     places.append(await self._chunk(chunk, sha(chunk), known))
+                if room == PIECE:
+                    begun.finished(PIECE, whole.pieces[-1], places)
+                    places = []
         for chunk in list(chunker.finish()):
             if known is None:
-                known = await reuse() if places or len(chunk) > WHOLE else {}
+                long = begun.pieces or places or len(chunk) > WHOLE
+                known = await reuse() if long else {}
             places.append(await self._chunk(chunk, sha(chunk), known))
-        digest = whole.digest()
-        if len(places) == 1 and places[0].digest == digest and not places[0].transform:
-            return Stored(whole.length, digest, encode_location(Location(places), short=True))
-        return Stored(whole.length, digest, await self._location(places))
+        if room < PIECE or not begun.pieces:
+            begun.finished(PIECE - room, whole.piece(), places)
+        return True
 
-    async def _location(self, places: list[Place]) -> bytes:
-        if len(places) <= MAX_LOCATIONS:
-            return encode_location(Location(places), short=False)
+    async def _ended(self, begun: Begun) -> Stored:
+        pieces, places = begun.pieces, begun.places
+        digest = pieces[0] if len(pieces) == 1 else pieces_hash(begun.size, pieces)
+        if not begun.lists and len(places) <= MAX_LOCATIONS:
+            whole = len(places) == 1 and places[0].digest == digest and not places[0].transform
+            return Stored(begun.size, digest, encode_location(Location(places), short=whole))
+        await self._list(begun, 0)
+        if len(begun.lists) > MAX_LOCATIONS:
+            raise ValueError("content beyond 1 TiB does not fit the format")
+        location = Location(begun.lists, True, tuple(begun.reach))
+        return Stored(begun.size, digest, encode_location(location, short=False))
+
+    async def _list(self, begun: Begun, keep: int) -> None:
+        """Put places into list chunks until at most `keep` are left."""
+        if len(begun.places) <= keep:
+            return
         # List chunks name packs by hash, so every pack they reach must be put before them.
         await self.flush()
-        reach = {place.pack for place in places}
-        lists = []
-        for at in range(0, len(places), MAX_LISTED):
-            group = places[at : at + MAX_LISTED]
+        while len(begun.places) > keep:
+            group = begun.places[:MAX_LISTED]
             table = sorted({place.pack for place in group})
             packs = [self.packs[index].hex() for index in table]
             moved = [place._replace(pack=table.index(place.pack)) for place in group]
             plain = list_chunk(packs, moved)
-            lists.append(await self._chunk(plain, sha(plain), {}))
-        if len(lists) > MAX_LOCATIONS:
-            raise ValueError("content beyond 1 TiB does not fit the format")
-        return encode_location(Location(lists, True, tuple(reach)), short=False)
+            begun.lists.append(await self._chunk(plain, sha(plain), {}))
+            begun.reach.update(table)
+            del begun.places[:MAX_LISTED]
 
     async def _chunk(self, plain: bytes, digest: bytes, known: Mapping[bytes, Place]) -> Place:
         held = self._seen.get(digest) or known.get(digest)

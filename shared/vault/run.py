@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from shared.kit.blobs import BlobInfo, BlobMissing, BlobStore
+from shared.vault.begun import Unfinished
 from shared.vault.errors import Superseded, VaultDamaged, located
 from shared.vault.format import names, rows
 from shared.vault.format.checkpoint import CheckpointReader
@@ -85,6 +86,7 @@ class Run:
         self.state: dict[str, Any] = {}
         self.slices = 0
         self.more = True
+        self.begun = Unfinished({}, [])
         self.first_checkpoint: datetime | None = None
         self.parent_record: LoadedRecord | None = None
         self.index = Index(store, None, keys, self.ops)
@@ -179,6 +181,8 @@ class Run:
     def _take(self, meta: Mapping[str, Any], result: SliceResult) -> None:
         self.slices = max(self.slices, result.number + 1)
         self.cursors, self.state = dict(meta["cursors"]), dict(meta["state"])
+        packs = [bytes.fromhex(name) for name in meta["packs"]]
+        self.begun = Unfinished(dict(meta.get("begun", {})), packs)
         self.more = result.more
 
     def overlaid(self, cursors: Mapping[str, Cursor | None]) -> dict[str, Cursor]:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from shared.vault import rules
-from shared.vault.contents import Content, ContentWriter
+from shared.vault.begun import Begun, Half, Halves, Note
+from shared.vault.contents import Content, ContentWriter, Stop
 from shared.vault.errors import SliceFinished
 from shared.vault.fastjson import encode_item
 from shared.vault.format import checkpoint, names, rows
@@ -36,6 +37,7 @@ class Slice:
         self._run = run
         self._oid16 = hex16(run.keys.oid)
         self._writer = ContentWriter(run.store, run.keys)
+        self._halves = Halves(run.begun, self._writer.index_of)
         self._ops: list[Op] = []
         self._position = 0
         self._report: list[dict[str, Any]] = []
@@ -57,24 +59,44 @@ class Slice:
         """Operations so far."""
         return len(self._ops)
 
-    async def put(self, item: Mapping[str, Any], content: Content | None) -> None:
+    async def put(
+        self,
+        item: Mapping[str, Any],
+        content: Content | None,
+        *,
+        resume: bool = False,
+        stop: Stop | None = None,
+        note: Note = dict,
+    ) -> bool:
         """A new or changed item; `content` None for kinds without content. Fills `s` and `d`.
 
-        When reading `content` raises, the item leaves no row and the error passes through.
+        When reading `content` raises, the item leaves no row and the error passes through; pieces
+        that were stored stay known to the next slice, with what `note()` says then (V15).
+        `resume`: the content begins at `half(...).size`. False when `stop()` ended it between two
+        pieces: the item has no row yet.
         """
         position = self._next()
         row = {name: value for name, value in item.items() if name not in ("s", "d")}
         if content is None:
             self._add(position, PUT, "", row, b"[]")
-            return
+            return True
         source_id = str(item["i"])
 
         async def reuse() -> Mapping[bytes, Place]:
             return await self._run.places(source_id, self._writer.index_of)
 
-        stored = await self._writer.store(content, reuse)
+        begun = self._halves.taken(source_id) if resume else Begun()
+        self._halves.begin(source_id, begun, note)
+        stored = await self._writer.store(content, reuse, begun, stop)
+        if stored is None:
+            return False
         row["s"], row["d"] = stored.size, b64u(stored.digest)
         self._add(position, PUT, "", row, stored.location)
+        return True
+
+    def half(self, source_id: str) -> Half | None:
+        """What earlier slices of this run stored of an item that they did not finish (V15)."""
+        return self._halves.of(source_id)
 
     def carry(self, item: Mapping[str, Any], row: Row) -> None:
         """Only metadata changed: content and its location are those of `row`."""
@@ -109,6 +131,7 @@ class Slice:
     ) -> SliceResult:
         """Put what is left and the checkpoint; if another execution was first, adopt its result."""
         self._refuse_when_done()
+        begun = await self._halves.documents(self._writer)
         await self._writer.flush()
         result = self._result(more, graph or GraphUse())
         run = self._run
@@ -121,6 +144,7 @@ class Slice:
             "report": self._report[: rules.MAX_REPORT],
             "gone": self._gone,
             "folders": self._folders,
+            "begun": begun,
         }
         blob = await asyncio.to_thread(
             checkpoint.build,
@@ -171,6 +195,7 @@ class Slice:
     def _op(
         self, position: int, op: int, detail: str, source_id: str, item: bytes, location: bytes
     ) -> None:
+        self._halves.drop(source_id)
         key = rows.key_of(self._oid16, source_id)
         self._ops.append(Op(key, position, op, detail, item, location))
 

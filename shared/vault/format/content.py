@@ -1,7 +1,7 @@
 """Content hash over pieces (V14, V15) and transform 1, the base64 lines of an attachment (V18)."""
 
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 
 from shared.vault.format.errors import UnknownFormat
@@ -13,11 +13,14 @@ _LINE = 57  # plain bytes of one 76-character line
 
 
 class ContentHash:
-    """Running content hash; holds one hash state and 32 bytes per finished piece."""
+    """Running content hash; holds one hash state and 32 bytes per finished piece.
 
-    def __init__(self) -> None:
-        self.length = 0
-        self._pieces: list[bytes] = []
+    Whole pieces that were hashed before go on from their hashes alone: `pieces` (V15).
+    """
+
+    def __init__(self, pieces: Iterable[bytes] = ()) -> None:
+        self.pieces = list(pieces)
+        self.length = len(self.pieces) * PIECE
         self._piece = sha256()
         self._room = PIECE
 
@@ -25,19 +28,23 @@ class ContentHash:
         """Take more content."""
         view = memoryview(data)
         self.length += len(view)
-        while len(view) > self._room:
-            self._piece.update(view[: self._room])
-            view = view[self._room :]
-            self._pieces.append(self._piece.digest())
-            self._piece, self._room = sha256(), PIECE
-        self._piece.update(view)
-        self._room -= len(view)
+        while view:
+            now, view = view[: self._room], view[self._room :]
+            self._piece.update(now)
+            self._room -= len(now)
+            if self._room == 0:
+                self.pieces.append(self._piece.digest())
+                self._piece, self._room = sha256(), PIECE
+
+    def piece(self) -> bytes:
+        """The hash of the piece at hand."""
+        return self._piece.digest()
 
     def digest(self) -> bytes:
         """The hash of all content so far."""
-        if self.length <= PIECE:
-            return self._piece.digest()
-        return pieces_hash(self.length, [*self._pieces, self._piece.digest()])
+        begun = self._room < PIECE or not self.pieces
+        pieces = [*self.pieces, self._piece.digest()] if begun else self.pieces
+        return pieces[0] if len(pieces) == 1 else pieces_hash(self.length, pieces)
 
 
 def pieces_hash(length: int, pieces: list[bytes]) -> bytes:

@@ -181,10 +181,7 @@ def _place(found: list[Any], size: int, digest: str | None) -> Place:
 def encode_location(location: Location, short: bool) -> bytes:
     """Location JSON; `short` when the one chunk is the whole content."""
     coded = [
-        [p.pack, p.offset, p.length, p.codec]
-        if short
-        else [p.pack, p.offset, p.length, p.codec, p.plain, b64u(p.digest)]
-        + ([p.transform] if p.transform else [])
+        [p.pack, p.offset, p.length, p.codec] if short else place_members(p)
         for p in location.places
     ]
     if location.listed:
@@ -213,12 +210,18 @@ def remap(location: bytes, to: Callable[[int], int]) -> bytes:
 
 def list_chunk(packs: list[str], places: list[Place]) -> bytes:
     """Plaintext of a list chunk; `pack` of its places is an index into `packs`."""
-    coded = [
-        [p.pack, p.offset, p.length, p.codec, p.plain, b64u(p.digest)]
-        + ([p.transform] if p.transform else [])
-        for p in places
-    ]
-    return _dump({"packs": packs, "c": coded})
+    return _dump({"packs": packs, "c": [place_members(place) for place in places]})
+
+
+def place_members(place: Place) -> list[Any]:
+    """A place in its long form."""
+    coded = [place.pack, place.offset, place.length, place.codec, place.plain, b64u(place.digest)]
+    return [*coded, place.transform] if place.transform else coded
+
+
+def place_of(members: list[Any]) -> Place:
+    """The inverse of `place_members`."""
+    return _place(members, 0, None)
 
 
 def read_list_chunk(plain: bytes) -> tuple[list[str], list[Place]]:

@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 
 # One Put Blob carries a whole pack or record (at most 64 MiB), so a blob is one transaction.
 SINGLE_TRANSFER_BYTES = 64 * 1024 * 1024 + 65_536
-# Looking for a proxy and a .netrc costs two thread hops a call: a third of a table read's time.
-TRANSPORT: dict[str, Any] = {"use_env_settings": False}
+# As the SDK's own transport for blobs has them.
+BLOB_WIRE = {
+    "connection_timeout": 20,
+    "read_timeout": 60,
+    "connection_data_block_size": 256 * 1024,
+}
 
 
 class Storage:
@@ -39,13 +43,16 @@ class Storage:
         """The connection itself, for tables whose names are made at run time (audit)."""
         from azure.data.tables.aio import TableServiceClient
 
+        from shared.kit.transport import Transport
+
+        wire = Transport()
         if self._settings.storage_connection:
             service = TableServiceClient.from_connection_string(
-                self._settings.storage_connection.get_secret_value(), **TRANSPORT
+                self._settings.storage_connection.get_secret_value(), transport=wire
             )
         else:
             service = TableServiceClient(
-                endpoint=self._settings.tables_url, credential=self.credential, **TRANSPORT
+                endpoint=self._settings.tables_url, credential=self.credential, transport=wire
             )
         self._closing.append(service)
         return service
@@ -91,10 +98,12 @@ class Storage:
     def _blobs(self):  # type: ignore[no-untyped-def]
         from azure.storage.blob.aio import BlobServiceClient
 
+        from shared.kit.transport import Transport
+
         sizes: dict[str, Any] = {
             "max_single_put_size": SINGLE_TRANSFER_BYTES,
             "max_single_get_size": SINGLE_TRANSFER_BYTES,
-            **TRANSPORT,
+            "transport": Transport(**BLOB_WIRE),
         }
         if self._settings.storage_connection:
             service = BlobServiceClient.from_connection_string(

@@ -15,6 +15,7 @@ import orjson
 
 from shared.kit import watch
 from shared.kit.errors import HoldfastError
+from shared.kit.repeating import Attempts
 
 if TYPE_CHECKING:
     from azure.data.tables.aio import TableClient, TableServiceClient
@@ -116,11 +117,13 @@ class Table:
         """Create; `RowExists` when the keys are taken. The returned row has its ETag."""
         from azure.core.exceptions import ResourceExistsError
 
+        attempts = Attempts()
         try:
-            answer = await self._client.create_entity(_entity(row))
+            answer = await attempts.at(lambda: self._client.create_entity(_entity(row)))
+            row.etag = answer["etag"]
         except ResourceExistsError as taken:
-            raise RowExists(f"{row.key} exists already.") from taken
-        row.etag = answer["etag"]
+            if not (attempts.broken and await self._holds(row)):
+                raise RowExists(f"{row.key} exists already.") from taken
         self._wrote(row.partition, row.key, row.values)
         return row
 
@@ -238,18 +241,38 @@ class Table:
                 operations.append(("update", entity, {"mode": UpdateMode.REPLACE, **options}))
             else:
                 operations.append(("upsert", entity, {"mode": UpdateMode.REPLACE}))
+        attempts = Attempts()
         try:
-            await self._client.submit_transaction(operations)
+            await attempts.at(lambda: self._client.submit_transaction(operations))
         except TableTransactionError as refused:
-            if refused.status_code in {404, 409, 412}:
+            if refused.status_code not in {404, 409, 412}:
+                raise
+            if not (attempts.broken and await self._hold(changes)):
                 raise LostRace("A row of the batch has changed.") from refused
-            raise
         self.note(changes)
 
     def note(self, changes: Iterable[tuple[str, Row]]) -> None:
         """Let the audit trail of this work know of changes: also what others wrote for it."""
         for verb, row in changes:
             self._wrote(row.partition, row.key, None if verb == "delete" else row.values)
+
+    async def _holds(self, row: Row) -> bool:
+        """Whether a write whose answer was lost is what stands there; the row gets its ETag."""
+        found = await self.find(row.partition, row.key)
+        if found is None or found.values != _row(_entity(row)).values:
+            return False
+        row.etag = found.etag
+        return True
+
+    async def _hold(self, changes: Sequence[tuple[str, Row]]) -> bool:
+        """The same of a batch, which is there as a whole or not at all."""
+        for verb, row in changes:
+            if verb == "delete":
+                if await self.find(row.partition, row.key) is not None:
+                    return False
+            elif not await self._holds(row):
+                return False
+        return True
 
     def _seen(self, row: Row) -> Row:
         noted = watch.current()

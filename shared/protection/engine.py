@@ -47,6 +47,7 @@ log = logging.getLogger(__name__)
 SLICE_SECONDS = 240
 # vault.md V50: a run seals what it has, so that it commits within 24 hours.
 LAST_SLICE_AFTER = timedelta(hours=20)
+GIVEN_UP = "it was given up after a day; what it found is kept, and the next backup goes on"
 
 
 async def protect_slice(
@@ -125,6 +126,8 @@ async def seal_object(deps: "Deps", task: ObjectTask) -> None:
         }
     )
     error = f"{sum(row.counts.failed.values())} items failed" if row.counts.failed else None
+    if not complete and not stopped and run.more:
+        error = error or GIVEN_UP
     await _remember(deps, scope, task.object_id, session, head)
     await _end(deps, session, row, RunState.STOPPED if stopped else state, error)
 

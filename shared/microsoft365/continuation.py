@@ -10,21 +10,24 @@ import zlib
 import aiohttp
 
 from shared.microsoft365.errors import ItemFailed
+from shared.microsoft365.model import Mark
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-")
 
 
 class Continuation:
-    """How much of one body has arrived; `size` is what was listed, or None.
+    """How much of one body has arrived; `size` is what was listed of the whole, or None.
 
     ItemFailed `ChangedWhileRead` when the later part belongs to other content.
     """
 
-    def __init__(self, size: int | None) -> None:
-        self.got = 0
+    def __init__(self, size: int | None, mark: Mark | None = None) -> None:
+        """`mark`: where an earlier reader stopped; it is told the tag of the content read on."""
+        self._mark = mark or Mark()
+        self.got = self._start = self._mark.at
         self._size = size
         self._checksum = 0
-        self._tag = ""
+        self._tag = self._mark.tag
         self._known = 0
         self._known_checksum = 0
         self._length_declared = False
@@ -48,9 +51,12 @@ class Continuation:
         tag = response.headers.get("ETag", "")
         if self.got and self._tag and tag and tag != self._tag:
             raise ItemFailed("ChangedWhileRead", response.status)
+        if self._start and offset != self.got:
+            # What came before the mark is not at hand, so it cannot be compared.
+            raise ItemFailed("ChangedWhileRead", response.status)
         if offset not in (0, self.got):
             raise ItemFailed("WrongRange", response.status)
-        self._tag = "" if tag.startswith("W/") else tag
+        self._tag = self._mark.tag = "" if tag.startswith("W/") else tag
         self._known = self.got - offset
         self._known_checksum = 0
 

@@ -122,6 +122,29 @@ class Workload(Protocol):
         ...
 
 
+class Mark(msgspec.Struct):
+    """A place inside content: bytes before it, and the tag of the content they belong to."""
+
+    at: int = 0
+    tag: str = ""
+
+
+@runtime_checkable
+class ReadsOn(Protocol):
+    """A workload that can read the rest of content whose beginning is stored (vault.md V15)."""
+
+    def reads_on(self, change: Change) -> bool:
+        """Pure: whether this item's content can be read from the middle."""
+        ...
+
+    async def fetch_from(self, change: Change, mark: Mark) -> bytes | AsyncIterator[bytes]:
+        """The content from `mark.at` on; `mark.tag` is set to the tag of what is being read.
+
+        ItemFailed `ChangedWhileRead` when it is no longer the content that the mark was made in.
+        """
+        ...
+
+
 @runtime_checkable
 class Completes(Protocol):
     """A workload whose pages do not say all of an item: of a file not who may see it."""

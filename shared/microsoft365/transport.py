@@ -34,7 +34,7 @@ from shared.microsoft365.errors import (
 )
 from shared.microsoft365.faults import Answer, Verdict
 from shared.microsoft365.fence import Lane
-from shared.microsoft365.model import Budget, GraphUse
+from shared.microsoft365.model import Budget, GraphUse, Mark
 from shared.microsoft365.tokens import TokenSource
 from shared.microsoft365.wire import Wire, default_wire
 
@@ -135,14 +135,15 @@ class GraphTransport:
         *,
         renew: Callable[[], Awaitable[str]] | None = None,
         size: int | None = None,
+        mark: Mark | None = None,
     ) -> AsyncIterator[bytes]:
-        """The bytes of an answer; goes on where a broken connection stopped.
+        """The bytes of an answer, from `mark` on; goes on where a broken connection stopped.
 
         `renew` gives a new pre-authorised URL when the old one died (M8). `size` is what was
         listed: it unmasks a short body when the answer declares no length.
         """
-        ladder, healthy_at = Ladder(), 0
-        body = Continuation(size)
+        body = Continuation(size, mark)
+        ladder, healthy_at = Ladder(), body.got
         while True:
             part = msgspec.structs.replace(
                 call, streamed=True, headers={**call.headers, **body.headers()}

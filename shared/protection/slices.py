@@ -14,6 +14,7 @@ from typing import Any, Protocol, cast
 from shared.kit.clock import Clock
 from shared.microsoft365.errors import ItemFailed, ItemSkipped, SliceOver
 from shared.microsoft365.model import Change, Completes, Page, Workload
+from shared.protection.fetching import fetch_into
 from shared.protection.item_rules import (
     Step,
     decide_step,
@@ -88,8 +89,9 @@ async def run_slice(
 async def _enumerate(workload: Workload, work: "_Work", standing: Pass, *, first: bool) -> bool:
     """Page after page until the slice is spent; whether there is more to do."""
     try:
-        if first:
-            await work.try_retry_list()
+        await work.try_retry_list(first=first)
+        if work.is_cut:
+            return True
         changes = workload.changes(standing.work, set(standing.done))
         async with aclosing(cast(AsyncGenerator[Page], changes)) as pages:
             async for page in pages:
@@ -116,6 +118,8 @@ class _Work:
         clock: Clock,
     ) -> None:
         self.over: SliceOver | None = None
+        self.is_cut = False
+        """The slice ended inside an item, at the end of a piece (V15)."""
         self._workload, self._run, self._slice, self._pass = workload, run, part, standing
         self._bounds, self._clock = bounds, clock
         self._known = {str(entry["i"]): entry for entry in run.retry}
@@ -147,7 +151,7 @@ class _Work:
                 await self._one(whole, row)
             else:
                 await self._land(0)
-                if self.over is None:
+                if self.over is None and not self.is_cut:
                     self._pass.leave(page)
                     return True
             await self._land(0)
@@ -155,9 +159,16 @@ class _Work:
             await self._cancel()
         return False
 
-    async def try_retry_list(self) -> None:
-        """One try per run for every item that failed before, listed again or not (M23)."""
+    async def try_retry_list(self, *, first: bool) -> None:
+        """One try per run for every item that failed before, listed again or not (M23).
+
+        In later slices only those that an earlier one did not read to their end.
+        """
         waiting = [str(entry["i"]) for entry in self._run.retry]
+        if not first:
+            waiting = [source_id for source_id in waiting if self._slice.half(source_id)]
+        if not waiting:
+            return
         held = await self._run.previous_many(waiting)
         try:
             for source_id in waiting:
@@ -216,8 +227,7 @@ class _Work:
     async def _content(self, change: Change, row: Row | None, *, listed: bool) -> None:
         item = change.item
         try:
-            content = await self._workload.fetch(change)
-            await self._slice.put(item, content)
+            whole = await fetch_into(self._slice, self._workload, change, stop=self.is_spent)
         except ItemSkipped as skip:
             self._slice.skipped(item, skip.cause, _with_content(row))
         except ItemFailed as failed:
@@ -227,6 +237,10 @@ class _Work:
         except SliceOver as over:  # not dealt with: the page is read again in the next slice
             self.over = over
             return
+        else:
+            self.is_cut = self.is_cut or not whole
+            if not whole:
+                return
         if listed:
             self._pass.note(change)
 

@@ -1,7 +1,7 @@
 """`make bench`: run every case, print one table, write bench-report.json.
 
 python -m bench [case ...]      cases: imports startup requests memory access taskhub licensing
-                                webhooks goals vault peers
+                                usage webhooks goals vault peers
 """
 
 import argparse
@@ -13,8 +13,8 @@ from bench.figure import Figure, show
 from local.signals import orderly_end
 
 CASES = (
-    "imports", "startup", "requests", "memory", "access", "taskhub", "licensing", "webhooks",
-    "goals", "vault", "peers",
+    "imports", "startup", "requests", "memory", "access", "taskhub", "licensing",
+    "usage", "webhooks", "goals", "vault", "peers",
 )  # fmt: skip
 
 

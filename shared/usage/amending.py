@@ -10,7 +10,7 @@ from shared.billing.model import Adjustment, Counting, Invoice
 from shared.billing.rules.adjusting import adjustments
 from shared.billing.rules.rating import rate
 from shared.usage import rules
-from shared.usage.inputs import partner_input, read_books
+from shared.usage.inputs import Read, partner_input, read_month
 from shared.usage.repository import Amendment, UsageRows
 
 if TYPE_CHECKING:
@@ -20,33 +20,31 @@ AMENDED_MONTHS = 2
 """Closed months that are looked at again every night."""
 
 
-async def amend(deps: "Deps", rows: UsageRows, scope: Scope, month: str) -> Sequence[Adjustment]:
+async def amend(
+    deps: "Deps", rows: UsageRows, scope: Scope, month: str, read: Read | None = None
+) -> Sequence[Adjustment]:
     """Rate a closed month again with what is known now; differences are kept as adjustments.
 
     What was adjusted before is not adjusted again: the comparison is with billed plus adjusted.
-    The next month that closes bills them. An open month has nothing to amend.
+    The next month that closes bills them. An open month has nothing to amend. `read`: what
+    somebody has just read of the month.
     """
     noted = await rows.find_month(scope, month)
     if noted is None or noted.get("state") != "Closed":
         return ()
     billed = Invoice.model_validate_json(await rows.content(noted["rated"]))
-    right = await rated_again(deps, rows, scope, month, noted, deps.clock.now())
+    read = read or await read_month(deps, rows, scope, month)
+    right = rated_again(read, scope, month, noted, deps.clock.now())
     return await keep_differences(rows, scope, month, "usage", billed, right)
 
 
-async def rated_again(
-    deps: "Deps",
-    rows: UsageRows,
-    scope: Scope,
-    month: str,
-    noted: dict[str, Any],
-    known_at: datetime,
+def rated_again(
+    read: Read, scope: Scope, month: str, noted: Mapping[str, Any], known_at: datetime
 ) -> Invoice:
     """The quantities of a closed month by what was known at an instant."""
     first = rules.first_of(month)
-    books, days = await read_books(deps, scope), await rows.days(scope, first)
     counting = Counting(noted.get("counting", rules.COUNTING))
-    return rate(partner_input(books, scope, first, days, known_at, counting))
+    return rate(partner_input(read.books, scope, first, read.days, known_at, counting))
 
 
 async def keep_differences(

@@ -12,6 +12,7 @@ from shared.billing.rules.rating import RatingInput
 from shared.catalogue.model import PaymentModel
 from shared.catalogue.service import catalogue
 from shared.licensing import reading
+from shared.usage import rules
 from shared.usage.days import FLEX, STORAGE, Day, measurements
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from shared.bootstrap import Deps
     from shared.licensing.ledger import Event
+    from shared.usage.repository import UsageRows
 
 QUANTITIES = "quantities"
 """The price book without prices: what was used, before anybody says what it costs."""
@@ -35,6 +37,22 @@ class Books:
     every: Mapping[str, str]
     """All pools -> item: what customers are billed by."""
     events: "Sequence[Event]"
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What of a partner a month depends on, read once for all that rates it."""
+
+    books: Books
+    days: "Sequence[Day]"
+
+
+async def read_month(
+    deps: "Deps", rows: "UsageRows", scope: Scope, month: str, books: Books | None = None
+) -> Read:
+    """The licences (unless they are given) and the measured days of a month."""
+    days = await rows.days(scope, rules.first_of(month))
+    return Read(books or await read_books(deps, scope), days)
 
 
 async def read_books(deps: "Deps", scope: Scope) -> Books:

@@ -10,6 +10,7 @@ from shared.kit.errors import HoldfastError
 from shared.licensing import standings
 from shared.licensing.repository import TABLE as LICENSING
 from shared.usage import amending, closing, measuring, reselling, service, snapshots
+from shared.usage.inputs import read_books, read_month
 from shared.usage.refusals import UsageUnknown
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ async def close_month(deps: "Deps", scope: Scope, month: str) -> dict[str, Any]:
     except UsageUnknown as refused:
         log.warning("%s of %s is held up: %s", month, scope.partner_id, refused.detail)
         return {"state": "Blocked", "detail": refused.detail}
-    told = await reselling.bill(deps, rows, scope, month)
+    told = await reselling.bill(deps, rows, scope, month, closed.books)
     if told["state"] == "Unpriced":
         log.warning("%s of %s has items without a price: %s", month, scope.partner_id, told)
         return told
@@ -77,10 +78,11 @@ async def amend_partner(deps: "Deps", scope: Scope) -> int:
     """Look at the newest closed months of a partner again; the adjustments found."""
     rows = await deps.usage()
     closed = [m for m, noted in await rows.months(scope) if noted.get("state") == "Closed"]
-    found = 0
+    books, found = await read_books(deps, scope) if closed else None, 0
     for month in amending.months_to_amend(closed):
-        found += len(await amending.amend(deps, rows, scope, month))
-        found += len(await reselling.amend(deps, rows, scope, month))
+        read = await read_month(deps, rows, scope, month, books)
+        found += len(await amending.amend(deps, rows, scope, month, read))
+        found += len(await reselling.amend(deps, rows, scope, month, read))
     return found
 
 

@@ -17,9 +17,9 @@ from shared.billing.rules.rating import rate
 from shared.customers import repository as customers
 from shared.kit.errors import NotFound
 from shared.usage import amending, rules
-from shared.usage.closing import unbilled
+from shared.usage.closing import closed_days, unbilled
 from shared.usage.days import Day
-from shared.usage.inputs import Books, read_books, resale_input
+from shared.usage.inputs import Books, Read, read_books, read_month, resale_input
 from shared.usage.repository import UsageRows
 
 if TYPE_CHECKING:
@@ -37,13 +37,17 @@ class Group:
     customers: frozenset[str]
 
 
-async def bill(deps: "Deps", rows: UsageRows, scope: Scope, month: str) -> dict[str, Any]:
+async def bill(
+    deps: "Deps", rows: UsageRows, scope: Scope, month: str, books: Books | None = None
+) -> dict[str, Any]:
     """Rate a closed month with the price books valid in it and keep the invoices: once.
+
+    It rates what the close has measured and knew; `books` are what it read, where it has just run.
 
     Its state: `Billed`, `Unpriced` with the items that have no price (no invoice is kept then; add
     them and it is tried again), or `NoPrices` while the partner has no profile for the month.
     """
-    told = await _bill(deps, rows, scope, month)
+    told = await _bill(deps, rows, scope, month, books)
     await rows.note_unpriced(scope, month, told.get("items", ()))
     return told
 
@@ -54,14 +58,16 @@ async def unpriced(rows: UsageRows, scope: Scope) -> dict[str, list[str]]:
     return {m: items for m, items in found.items() if not await rows.noted(scope, _KEY + m)}
 
 
-async def _bill(deps: "Deps", rows: UsageRows, scope: Scope, month: str) -> dict[str, Any]:
+async def _bill(
+    deps: "Deps", rows: UsageRows, scope: Scope, month: str, books: Books | None
+) -> dict[str, Any]:
     noted = await rows.noted(scope, _KEY + month)
     if noted is not None:
         return {"state": "Billed", "invoices": noted["count"]}
     closed = await rows.find_month(scope, month)
     if closed is None or closed.get("state") != "Closed":
         raise NotFound(f"{month[:16]} is not closed.")
-    books, days = await read_books(deps, scope), await rows.days(scope, rules.first_of(month))
+    books, days = books or await read_books(deps, scope), await closed_days(rows, closed)
     names = {day.customer_id: day.customer_name for day in days}
     present = await customers.list_all(deps.tables, scope)
     names |= {each.customer_id: each.display_name for each in present}
@@ -96,7 +102,7 @@ async def _bill(deps: "Deps", rows: UsageRows, scope: Scope, month: str) -> dict
         **await _keep(rows, made),
     }
     await rows.note_once(scope, _KEY + month, values, month, late)
-    return await _bill(deps, rows, scope, month)
+    return await _bill(deps, rows, scope, month, books)
 
 
 async def _keep(rows: UsageRows, made: Sequence[CustomerInvoice]) -> dict[str, str]:
@@ -142,15 +148,18 @@ async def documents(rows: UsageRows, scope: Scope, month: str) -> list[CustomerI
     return [CustomerInvoice.model_validate_json(part) for part in parts]
 
 
-async def amend(deps: "Deps", rows: UsageRows, scope: Scope, month: str) -> Sequence[Adjustment]:
+async def amend(
+    deps: "Deps", rows: UsageRows, scope: Scope, month: str, read: Read | None = None
+) -> Sequence[Adjustment]:
     """Rate a billed month again, by the same prices and what is known now; differences are kept.
 
-    The next month's invoices carry them; the bytes of this one stay.
+    The next month's invoices carry them; the bytes of this one stay. `read`: what somebody has
+    just read of the month.
     """
     noted = await rows.noted(scope, _KEY + month)
     if noted is None:
         return ()
-    books, days = await read_books(deps, scope), await rows.days(scope, rules.first_of(month))
+    read = read or await read_month(deps, rows, scope, month)
     old: list[Invoice] = []
     new: list[Invoice] = []
     currencies: dict[str, str] = {}
@@ -159,7 +168,7 @@ async def amend(deps: "Deps", rows: UsageRows, scope: Scope, month: str) -> Sequ
         profile = Profile.model_validate(kept["profile"])
         group = Group(profile, version.book, frozenset(kept["customers"]))
         old.append(Invoice.model_validate_json(await rows.content(kept["rated"])))
-        new.append(_rated(books, scope, month, days, deps.clock.now(), group))
+        new.append(_rated(read.books, scope, month, read.days, deps.clock.now(), group))
         currencies |= dict.fromkeys(group.customers, version.book.currency)
     if not old:
         return ()

@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from holdfast_vault.vault import Vault, numbers, objects, recovery_key
 from holdfast_vault.verify import Verifier, check_listing
 
 FINE, BROKEN, NOT_CHECKED = 0, 1, 2
+WORKLOADS = ("mailbox", "drive", "site", "team")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -127,18 +128,35 @@ def _describe(vault: Vault, oid: str, *, as_json: bool) -> None:
 
 
 def _object(vault: Vault, wanted: str) -> str:
-    """An object by oid, start of oid, source id, address or display name."""
+    """An object by oid, start of oid, source id, address or display name.
+
+    `mailbox:` or another workload before it chooses between objects that share an address.
+    """
     found = [oid for oid in objects(vault.source) if oid.startswith(wanted) and len(wanted) >= 4]
+    said = found
     if not found:
-        for oid in objects(vault.source):
-            if vault.object(oid) is not None:
-                private = Snapshot(vault, oid, numbers(vault.source, oid)[-1]).private
-                names = (private["source_id"], private["address"], private["display_name"])
-                if wanted.casefold() in (str(name).casefold() for name in names):
-                    found.append(oid)
-    if len(found) != 1:
-        raise CannotCheck(f"{len(found)} objects match {wanted!r}; `list` shows them all")
+        workload, colon, rest = wanted.partition(":")
+        kind, name = (workload, rest) if colon and workload in WORKLOADS else (None, wanted)
+        matching = list(_named(vault, kind, name))
+        found = [oid for oid, _ in matching]
+        said = [f"{one}:{name} is {oid[:8]}" for oid, one in matching]
+    if len(found) > 1:
+        raise CannotCheck(f"{len(found)} objects match {wanted!r}: {', '.join(said)}")
+    if not found:
+        raise CannotCheck(f"no object matches {wanted!r}; `list` shows them all")
     return found[0]
+
+
+def _named(vault: Vault, kind: str | None, name: str) -> Iterator[tuple[str, str]]:
+    """(oid, workload) of the objects that are called so."""
+    for oid in objects(vault.source):
+        if vault.object(oid) is None:
+            continue
+        newest = Snapshot(vault, oid, numbers(vault.source, oid)[-1])
+        workload = str(newest.head["workload"])
+        names = [str(newest.private[one]) for one in ("source_id", "address", "display_name")]
+        if kind in {None, workload} and name.casefold() in map(str.casefold, names):
+            yield oid, workload
 
 
 def _snapshot(given: argparse.Namespace) -> Snapshot:
@@ -195,7 +213,9 @@ def _parser() -> argparse.ArgumentParser:
         if key:
             made.add_argument("--key", type=Path, required=True, help="recovery key (PEM)")
         if one:
-            made.add_argument("--object", required=True, help="id, address or name (see list)")
+            made.add_argument(
+                "--object", required=True, help="id, address or name, or mailbox:address"
+            )
             made.add_argument("--at", default="latest", help="number, latest, or a time")
         return made
 

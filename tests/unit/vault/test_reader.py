@@ -100,6 +100,22 @@ def test_extract_hostile_names_stay_inside(copy: tuple[Path, Path], tmp_path: Pa
         assert bad.returncode == 1
 
 
+def test_a_shared_address_is_told_apart_by_its_workload(
+    copy: tuple[Path, Path], tmp_path: Path
+) -> None:
+    base = ("extract", copy[0], "--key", copy[1], "--to", tmp_path / "out", "--object")
+    both = reader(*base, "ada@example.org")
+    assert both.returncode == 2
+    for one in ("mailbox:ada@example.org is ", "drive:ada@example.org is "):
+        assert one in both.stderr
+    assert not (tmp_path / "out").exists()
+    done = reader(*base, "drive:ADA@example.org")
+    assert (done.returncode, done.stderr) == (0, ""), done
+    assert {path.name for path in (tmp_path / "out" / "items").iterdir()} >= {"empty"}
+    none = reader(*base, "team:ada@example.org")
+    assert (none.returncode, "no object matches" in none.stderr) == (2, True)
+
+
 def test_extract_files_at_a_time(copy: tuple[Path, Path], tmp_path: Path) -> None:
     out = tmp_path / "files"
     base = ("--key", copy[1], "--object", DRIVE.source_id, "--to", out)

@@ -15,11 +15,11 @@ from typing import Any
 import azure.durable_functions as df
 from durabletask import task
 
-from orchestrations.habits import RETRY, SLICES_PER_HISTORY, Steps, said
+from orchestrations.habits import SlicedSteps, Steps, in_slices
 from shared.audit.model import Target
 from shared.audit.processes import tell
 from shared.bootstrap import deps
-from shared.export.tasks import ExportAnswer, ExportTask
+from shared.export.tasks import ExportTask
 from shared.kit import ids, watch
 
 blueprint = df.Blueprint()
@@ -34,28 +34,8 @@ def instance_of(export_id: str) -> str:
 def export_items(ctx: task.OrchestrationContext, given: dict[str, Any]) -> Steps:
     """One export from plan to seal; whatever breaks, the seal runs."""
     job = ExportTask.model_validate(given)
-    error: str | None = None
-    try:
-        if job.number == 0:
-            yield ctx.call_activity("plan_export", input=given, retry_policy=RETRY)
-        for number in range(job.number, job.number + SLICES_PER_HISTORY):
-            at = job.model_copy(update={"number": number})
-            raw = yield ctx.call_activity(
-                "export_slice", input=at.model_dump(mode="json"), retry_policy=RETRY
-            )
-            if ExportAnswer.model_validate(raw).outcome == "done":
-                break
-        else:
-            following = job.model_copy(update={"number": job.number + SLICES_PER_HISTORY})
-            ctx.continue_as_new(following.model_dump(mode="json"))
-            return None
-    except task.TaskFailedError as broken:
-        error = said(broken)
-    sealing = job.model_copy(update={"error": error})
-    state = yield ctx.call_activity(
-        "seal_export", input=sealing.model_dump(mode="json"), retry_policy=RETRY
-    )
-    return {"state": state}
+    steps = SlicedSteps("plan_export", "export_slice", "seal_export")
+    return (yield from in_slices(ctx, job, steps))
 
 
 @blueprint.activity_trigger(input_name="given", activity="plan_export")

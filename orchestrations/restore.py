@@ -15,12 +15,12 @@ from typing import Any
 import azure.durable_functions as df
 from durabletask import task
 
-from orchestrations.habits import RETRY, SLICES_PER_HISTORY, Steps, aware, said
+from orchestrations.habits import SlicedSteps, Steps, in_slices
 from shared.audit.model import Target
 from shared.audit.processes import tell
 from shared.bootstrap import deps
 from shared.kit import ids, watch
-from shared.restore.tasks import RestoreAnswer, RestoreTask
+from shared.restore.tasks import RestoreTask
 
 blueprint = df.Blueprint()
 
@@ -35,32 +35,8 @@ def instance_of(restore_id: str) -> str:
 def restore_items(ctx: task.OrchestrationContext, given: dict[str, Any]) -> Steps:
     """One restore from plan to seal; whatever breaks, the seal runs."""
     job = RestoreTask.model_validate(given)
-    error: str | None = None
-    try:
-        if job.number == 0:
-            yield ctx.call_activity("plan_restore", input=given, retry_policy=RETRY)
-        for number in range(job.number, job.number + SLICES_PER_HISTORY):
-            at = job.model_copy(update={"number": number})
-            raw = yield ctx.call_activity(
-                "restore_slice", input=at.model_dump(mode="json"), retry_policy=RETRY
-            )
-            answer = RestoreAnswer.model_validate(raw)
-            if answer.outcome != "more":
-                error = answer.error
-                break
-            if answer.not_before is not None and answer.not_before > aware(ctx):
-                yield ctx.create_timer(answer.not_before)
-        else:
-            following = job.model_copy(update={"number": job.number + SLICES_PER_HISTORY})
-            ctx.continue_as_new(following.model_dump(mode="json"))
-            return None
-    except task.TaskFailedError as broken:
-        error = said(broken)
-    sealing = job.model_copy(update={"error": error})
-    state = yield ctx.call_activity(
-        "seal_restore", input=sealing.model_dump(mode="json"), retry_policy=RETRY
-    )
-    return {"state": state}
+    steps = SlicedSteps("plan_restore", "restore_slice", "seal_restore")
+    return (yield from in_slices(ctx, job, steps))
 
 
 @blueprint.activity_trigger(input_name="given", activity="plan_restore")

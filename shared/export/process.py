@@ -13,9 +13,10 @@ from shared.export import channel_pages, repository
 from shared.export.model import READY, Export, ExportState, Folder, SliceRow
 from shared.export.pieces import CONTAINER, KEY_BYTES, Pieces
 from shared.export.sealing import write_end
-from shared.export.tasks import ExportAnswer, ExportTask
+from shared.export.tasks import ExportTask
 from shared.export.writing import SliceWriter
 from shared.kit.ids import new_id
+from shared.kit.slicing import SliceAnswer
 from shared.protection import browsing
 from shared.protection.browsing import Opened
 from shared.restore.choosing import chosen_rows
@@ -88,12 +89,12 @@ async def plan_export(deps: "Deps", task: ExportTask) -> None:
     await repository.change(deps.tables, scope, task.export_id, planned)
 
 
-async def export_slice(deps: "Deps", task: ExportTask) -> ExportAnswer:
+async def export_slice(deps: "Deps", task: ExportTask) -> SliceAnswer:
     """Write the next part of the ZIP."""
     scope = Scope(task.partner_id)
     export = await repository.get(deps.tables, scope, task.export_id)
     if export.is_over or export.cancel_requested:
-        return ExportAnswer(outcome="done")
+        return SliceAnswer(outcome="done")
     done = await repository.find_slice(deps.tables, export.export_id, task.number)
     if done is None:
         before = None
@@ -118,7 +119,7 @@ async def export_slice(deps: "Deps", task: ExportTask) -> ExportAnswer:
         return None if found.is_over else found.model_copy(update=update)
 
     await repository.change(deps.tables, scope, task.export_id, noted)
-    return ExportAnswer(outcome="more" if position.done < export.steps else "done")
+    return SliceAnswer(outcome="more" if position.done < export.steps else "done")
 
 
 async def seal_export(deps: "Deps", task: ExportTask) -> ExportState:

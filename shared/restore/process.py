@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from shared.access.model import Scope
 from shared.customers import repository as customers
 from shared.kit.errors import HoldfastError
+from shared.kit.slicing import SliceAnswer
 from shared.microsoft365.errors import ConsentLost, ItemFailed, ItemSkipped, SliceOver
 from shared.microsoft365.model import Budget, Restored
 from shared.microsoft365.transport import GraphTransport
@@ -28,7 +29,7 @@ from shared.restore.hold import Hold, held
 from shared.restore.model import Collision, Entry, EntryState, Restore, RestoreState
 from shared.restore.service import entry_of
 from shared.restore.shared_writers import close_channels
-from shared.restore.tasks import RestoreAnswer, RestoreTask
+from shared.restore.tasks import RestoreTask
 from shared.restore.writers import Writer, open_writer
 from shared.vault.errors import VaultDamaged
 from shared.vault.model import Row
@@ -77,7 +78,7 @@ async def plan_restore(deps: "Deps", task: RestoreTask) -> None:
 
 async def restore_slice(
     deps: "Deps", task: RestoreTask, writer: Writer | None = None
-) -> RestoreAnswer:
+) -> SliceAnswer:
     """Restore the next lines of the ledger; `writer` is opened for the target unless given.
 
     One execution at a time; `RestoreBusy` when another goes on writing.
@@ -89,13 +90,13 @@ async def restore_slice(
 
 async def _restore_slice(
     deps: "Deps", task: RestoreTask, scope: Scope, writer: Writer | None, hold: Hold
-) -> RestoreAnswer:
+) -> SliceAnswer:
     restore = await repository.get(deps.tables, scope, task.restore_id)
     if restore.is_over or restore.cancel_requested:
-        return RestoreAnswer(outcome="done")
+        return SliceAnswer(outcome="done")
     entries = await repository.open_entries(deps.tables, restore.restore_id, SLICE_ITEMS)
     if not entries:
-        return RestoreAnswer(outcome="done")
+        return SliceAnswer(outcome="done")
     opened = await browsing.open_point(deps, scope, restore.object_id, restore.snapshot)
     transport: GraphTransport | None = None
     if writer is None:
@@ -132,7 +133,7 @@ async def _restore_slice(
 
 async def _refusal(
     deps: "Deps", scope: Scope, transport: GraphTransport, restore: Restore
-) -> RestoreAnswer | None:
+) -> SliceAnswer | None:
     """The end of a restore whose target is not there, before its first write."""
     try:
         await presence.ask(transport, restore)
@@ -144,11 +145,11 @@ async def _refusal(
             return None if found.is_over else found.model_copy(update=update)
 
         await repository.change(deps.tables, scope, restore.restore_id, noted)
-        return RestoreAnswer(outcome="failed", error=gone.detail)
+        return SliceAnswer(outcome="failed", error=gone.detail)
     except SliceOver as over:
-        return RestoreAnswer(outcome="more", not_before=over.not_before)
+        return SliceAnswer(outcome="more", not_before=over.not_before)
     except ConsentLost as lost:
-        return RestoreAnswer(outcome="failed", error=f"consent is {lost.state}")
+        return SliceAnswer(outcome="failed", error=f"consent is {lost.state}")
     return None
 
 
@@ -218,10 +219,10 @@ class _Slice:
         self._deps, self._restore, self._opened, self._writer = deps, restore, opened, writer
         self._hold = hold
         self._until = deps.clock.now() + timedelta(seconds=SLICE_SECONDS)
-        self._stop: RestoreAnswer | None = None
+        self._stop: SliceAnswer | None = None
         self._mine: set[str] = set()
 
-    async def run(self, entries: list[Entry]) -> RestoreAnswer:
+    async def run(self, entries: list[Entry]) -> SliceAnswer:
         """Folders first and in order, then items, `CONCURRENCY` at a time."""
         restore_id = self._restore.restore_id
         self._mine = await repository.made_ids(self._deps.tables, restore_id)
@@ -238,7 +239,7 @@ class _Slice:
                     lanes.create_task(self._lane(waiting))
         except ExceptionGroup as broken:
             raise broken.exceptions[0] from broken
-        return self._stop or RestoreAnswer(outcome="more")
+        return self._stop or SliceAnswer(outcome="more")
 
     async def _lane(self, waiting: list[Entry]) -> None:
         while waiting and self._stop is None and self._may_go_on:
@@ -252,10 +253,10 @@ class _Slice:
         try:
             done = await work(entry)
         except SliceOver as over:
-            self._stop = RestoreAnswer(outcome="more", not_before=over.not_before)
+            self._stop = SliceAnswer(outcome="more", not_before=over.not_before)
             return
         except ConsentLost as lost:
-            self._stop = RestoreAnswer(outcome="failed", error=f"consent is {lost.state}")
+            self._stop = SliceAnswer(outcome="failed", error=f"consent is {lost.state}")
             return
         except ItemSkipped as skipped:
             done = _failed(entry, skipped.cause)

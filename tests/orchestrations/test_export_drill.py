@@ -7,7 +7,7 @@ import pytest
 from durabletask import task
 from durabletask.client import OrchestrationStatus
 
-from orchestrations import drill, export
+from orchestrations import drill, export, habits
 from tests.orchestrations.hub import Hub
 
 EXPORT = {"partner_id": "p", "export_id": "c-e1"}
@@ -19,7 +19,7 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     policy = task.RetryPolicy(
         first_retry_interval=timedelta(milliseconds=10), max_number_of_attempts=2
     )
-    for module in (export, drill):
+    for module in (habits, drill):
         monkeypatch.setattr(module, "RETRY", policy)
 
 
@@ -36,7 +36,7 @@ def exported(slices: Any) -> Hub:
 
 
 def test_slices_of_an_export_go_on_over_histories_and_the_plan_is_made_once() -> None:
-    last = export.SLICES_PER_HISTORY + 2
+    last = habits.SLICES_PER_HISTORY + 2
     hub = exported(lambda given: {"outcome": "more" if given["number"] < last else "done"})
     assert [given["number"] for given in hub.inputs_of("export_slice")] == list(range(last + 1))
     assert len(hub.inputs_of("plan_export")) == 1

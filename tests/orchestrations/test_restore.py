@@ -7,7 +7,7 @@ import pytest
 from durabletask import task
 from durabletask.client import OrchestrationStatus
 
-from orchestrations import restore
+from orchestrations import habits, restore
 from tests.orchestrations.hub import Hub
 
 GIVEN = {"partner_id": "p", "restore_id": "c-r1"}
@@ -18,7 +18,7 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     policy = task.RetryPolicy(
         first_retry_interval=timedelta(milliseconds=10), max_number_of_attempts=2
     )
-    monkeypatch.setattr(restore, "RETRY", policy)
+    monkeypatch.setattr(habits, "RETRY", policy)
 
 
 def run(slices: Any) -> Hub:
@@ -34,7 +34,7 @@ def run(slices: Any) -> Hub:
 
 
 def test_slices_go_on_over_histories_and_the_plan_is_made_once() -> None:
-    last = restore.SLICES_PER_HISTORY + 2
+    last = habits.SLICES_PER_HISTORY + 2
     hub = run(lambda given: {"outcome": "more" if given["number"] < last else "done"})
     assert [given["number"] for given in hub.inputs_of("restore_slice")] == list(range(last + 1))
     assert len(hub.inputs_of("plan_restore")) == 1

@@ -46,6 +46,7 @@ STATUSES = {
     "subscribed": Status.ACTIVE, "suspended": Status.SUSPENDED,
     "unsubscribed": Status.CANCELLED,
 }  # fmt: skip
+OPEN = frozenset({"inprogress", "notstarted"})
 MOST_PAGES = 1000
 MOST_QUANTITY = 10_000_000
 
@@ -127,7 +128,7 @@ class Microsoft:
                     return None  # unknown, or not tracked: the subscription itself is the truth
                 raise
             found = json_of(got)
-        if not found or str(found.get("status")).lower() not in ("inprogress", "notstarted"):
+        if not found or str(found.get("status")).lower() not in OPEN:
             return None
         if str(found.get("subscriptionId")) != event.external_id:
             return None
@@ -142,16 +143,31 @@ class Microsoft:
         return None
 
     async def answer(self, answer: ChannelAnswer) -> bool:
-        """PATCH the operation; False when somebody else has finished it."""
+        """PATCH the operation; False when somebody else, or the ten seconds, have finished it.
+
+        `ChannelDown` when it was refused and waits all the same: answering later is right.
+        """
         where = f"/saas/subscriptions/{answer.external_id}/operations/{answer.event_id}"
         word = "Success" if answer.outcome == "accepted" else "Failure"
         try:
             await self._call("PATCH", where, json={"status": word})
         except ChannelRefuses as refused:
-            if refused.answered in (400, 404, 409):
+            if refused.answered not in (400, 404, 409):
+                raise
+            if await self._waits(where):
+                raise ChannelDown(f"The answer was refused with {refused.answered}.") from refused
+            return False
+        return True
+
+    async def _waits(self, where: str) -> bool:
+        """Whether an operation is still open; one that cannot be read is not."""
+        try:
+            found = json_of(await self._call("GET", where)) or {}
+        except ChannelRefuses as refused:
+            if refused.answered in (400, 403, 404):
                 return False
             raise
-        return True
+        return str(found.get("status")).lower() in OPEN
 
     async def activate(self, truth: ChannelSubscription) -> None:
         """Billing begins; being active already is fine. `ChannelRefuses` for a wrong plan."""

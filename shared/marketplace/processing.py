@@ -4,6 +4,7 @@ Everything may run twice or die in between: what is to be done is found anew eac
 channel's truth and the licence ledger. One event of an order is applied at a time.
 """
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -34,7 +35,7 @@ from shared.marketplace.model import (
     Sale,
     Status,
 )
-from shared.marketplace.refusals import ChannelRefuses, Parked
+from shared.marketplace.refusals import ChannelRefuses, OrderBusy, Parked
 from shared.marketplace.repository import Leased, entry
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 DONE = frozenset({EventState.APPLIED, EventState.IGNORED})
 PROCESS = "apply_channel_event"
+BUSY_PAUSES_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6)
 
 
 async def answer_event(deps: "Deps", source: str, event_id: str) -> str:
@@ -114,8 +116,19 @@ async def give_up(deps: "Deps", source: str, event_id: str, said: str) -> None:
 
 @asynccontextmanager
 async def leased(deps: "Deps", event: ChannelEvent) -> AsyncIterator[Leased]:
-    """The order in our hands alone; given back whatever happens. `OrderBusy` while it is taken."""
-    held = await deps.orders.lease(event.source, event.external_id)
+    """The order in our hands alone; given back whatever happens. `OrderBusy` when it stays taken.
+
+    An order often has several events at once, and each is applied within a second: waiting for
+    the other one is quicker than beginning anew, and leaves the retries for what is broken.
+    """
+    for pause in BUSY_PAUSES_SECONDS:
+        try:
+            held = await deps.orders.lease(event.source, event.external_id)
+            break
+        except OrderBusy:
+            await asyncio.sleep(pause)
+    else:
+        held = await deps.orders.lease(event.source, event.external_id)
     try:
         yield held
     finally:

@@ -12,7 +12,7 @@ import pytest
 
 from shared.bootstrap import Deps
 from shared.marketplace import reconciling
-from shared.marketplace.model import MICROSOFT, EventState
+from shared.marketplace.model import MICROSOFT, ChannelAnswer, EventState
 from tests.api.market import FLY, MONTHLY, OFFER, PUBLISHER_TENANT, YEARLY, Market, opened
 from tests.api.test_orders_microsoft import rule, walk
 
@@ -166,6 +166,7 @@ async def test_scenario_08_an_operation_that_cannot_be_read(market: Market, stat
         ("GET", "/operations/", 500, 3),
         ("PATCH", "/operations/", 500, 2),
         ("PATCH", "/operations/", 400, 1),
+        ("PATCH", "/operations/", 409, 1),
         ("GET", "/subscriptions/[^/]+$", 503, 3),
         ("POST", "/activate$", 429, 1),
     ],
@@ -184,6 +185,39 @@ async def test_scenario_08_faults_of_the_marketplace_are_waited_for(
     await walk(market)
     assert made.status == "Succeeded"
     assert (await market.pool())["total"] == 45
+
+
+@pytest.mark.parametrize("status", [400, 409])
+async def test_scenario_08_an_answer_that_is_refused_is_given_again_while_the_change_waits(
+    market: Market, status: int
+) -> None:
+    """Nothing but our answer could finish it: no time passes at the marketplace."""
+    external = await market.bought(30)
+    market.sim.rules.append(rule("PATCH", "/operations/", status, 1))
+    made = await market.change(external, quantity=45)
+    assert made.status == "Succeeded"
+    assert (await market.pool())["total"] == 45
+    told = (await market.explained(external))["entries"]
+    assert [line["what"] for line in told].count("answered") == 1
+
+
+async def test_scenario_08_an_answer_that_comes_too_late_is_no_fault(market: Market) -> None:
+    """Auto-accepted between our reading and our answer: what stands now is read and applied."""
+    external = await market.bought(30)
+    adapter = market.deps.channels.microsoft()
+    answer = adapter.answer
+
+    async def late(given: ChannelAnswer) -> bool:
+        market.pass_time(seconds=11)
+        market.market.tick()
+        return await answer(given)
+
+    adapter.answer = late  # type: ignore[method-assign, assignment]
+    await market.change(external, quantity=45)
+    assert (await market.pool())["total"] == 45
+    told = (await market.explained(external))["entries"]
+    [said] = [line["said"] for line in told if line["what"] == "answered"]
+    assert said.endswith("settled otherwise")
 
 
 async def test_scenario_08_our_app_is_down_for_hours(market: Market) -> None:

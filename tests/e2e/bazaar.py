@@ -23,7 +23,7 @@ OFFER, YEARLY, PRIVATE, SEATS, MONTHLY = (
     "insights",
     "insights-monthly",
 )
-PATIENCE_SECONDS = 90
+PATIENCE_SECONDS = 180
 LOOK_EVERY_SECONDS = 0.3
 NOWHERE = "http://127.0.0.1:9/nobody"
 
@@ -55,7 +55,8 @@ class Bazaar:
         return self
 
     def close(self) -> None:
-        """End the connections."""
+        """The marketplace accepts as quickly as ever; end the connections."""
+        self.sim("webhook", acceptAfter=10)
         self._sim.close()
         self._page.close()
 
@@ -151,6 +152,10 @@ class Bazaar:
         """How an operation stands."""
         found = {each["id"]: each["status"] for each in self.state()["operations"]}
         return str(found[made["id"]])
+
+    def pending(self) -> set[str]:
+        """Operations that wait for an answer."""
+        return {op["id"] for op in self.state()["operations"] if op["status"] == "InProgress"}
 
     # -- what the app makes of it ----------------------------------------------------------------
 

@@ -16,6 +16,9 @@ from tests.e2e.fair import ACCEPT_SECONDS, UNREADABLE, Fair
 from tests.e2e.parties import Partner
 from tests.e2e.scene import Scene
 
+# The fair is one fixture: half a minute of work on a machine of its own, much more beside others.
+pytestmark = pytest.mark.timeout(900)
+
 
 @pytest.fixture(scope="module")
 def fair(scene: Scene, second_partner: Partner) -> Iterator[Fair]:

@@ -16,7 +16,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import batched
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from azure.data.tables.aio import TableServiceClient
 
@@ -26,6 +26,9 @@ from local.azurite import Azurite
 from shared.access.model import Scope
 from shared.billing.model import Metric, Price, PriceBook, Profile
 from shared.bootstrap import Deps, prepare
+from shared.catalogue import rules as catalogue_rules
+from shared.catalogue.model import PaymentModel
+from shared.catalogue.service import catalogue
 from shared.customers import repository as customers
 from shared.customers.model import Customer, CustomerState
 from shared.kit.clock import FixedClock
@@ -34,6 +37,7 @@ from shared.kit.ids import ALPHABET, CUSTOMER_LENGTH
 from shared.kit.tables import Row
 from shared.licensing import rows as ledger_rows
 from shared.licensing.ledger import Event, Move, sealed
+from shared.licensing.model import Subscription
 from shared.licensing.repository import TABLE
 from shared.usage import keeping
 from shared.usage.days import Day
@@ -131,7 +135,10 @@ async def _seats(ground: Ground, every: list[str]) -> None:
         for slot in SLOTS:
             held = f"sub~{customer_id}~{slot}"
             move = Move(source=f"pool~{slot}", target=held, quantity=20, pool=slot, lot=day)
-            event = Event(kind="Assigned", subject=held, effective=day, moves=(move,))
+            event = Event(
+                kind="Assigned", subject=held, effective=day, moves=(move,),
+                sets={held: _seat(customer_id, slot, day)},
+            )  # fmt: skip
             at = datetime(2026, 1, 1, tzinfo=UTC)
             events.append(sealed(event, seq=seq + 1, previous=previous, recorded=at))
             seq, previous = events[-1].seq, events[-1].hash
@@ -144,12 +151,12 @@ async def _close(ground: Ground) -> list[Figure]:
     deps, scope, wire = ground.deps, ground.scope, ground.wire
     figures = []
     for name, work in (
-        ("close a month and bill its customers", keeping.close_month(deps, scope, MONTH)),
-        ("look back at it and its invoices", keeping.amend_partner(deps, scope)),
+        ("close a month, bill its customers", lambda: keeping.close_month(deps, scope, MONTH)),
+        ("look back at it and its invoices", lambda: keeping.amend_partner(deps, scope)),
     ):
         wire.restart()
         began, spent = time.perf_counter(), time.process_time()
-        told = await work
+        told = await work()
         taken, spent = time.perf_counter() - began, time.process_time() - spent
         beside = f"{CUSTOMERS:,} customers x {len(SLOTS)} services, {wire.requests:,} requests"
         each = wire.requests / CUSTOMERS
@@ -166,6 +173,17 @@ def _ids() -> Iterable[str]:
             number, digit = divmod(number, len(ALPHABET))
             text = ALPHABET[digit] + text
         yield text
+
+
+def _seat(customer_id: str, slot: str, day: date) -> dict[str, Any]:
+    """What a new subscription is, as the ledger has it."""
+    place = catalogue_rules.place(catalogue(), slot)
+    sub = Subscription(
+        customer_id=customer_id, slot=slot, service=place.service, part=place.part,
+        item=place.item, pool_id=slot, source="Direct", payment_model=PaymentModel.PREPAID,
+        assigned_on=day,
+    )  # fmt: skip
+    return sub.model_dump(mode="json", exclude={"lots"})
 
 
 def _customer(customer_id: str) -> Customer:

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Path, Response
 
+from functions.api.access_models import IfMatch
 from functions.api.billing_models import (
     BilledModel,
     BillingReportOut,
@@ -90,31 +91,55 @@ async def profiles(caller: Reader) -> PageOf[ProfileOut]:
     return PageOf(value=[ProfileOut.of(each) for each in found.values()])
 
 
+@router.get(
+    "/billing-profiles/{profile_id}",
+    operation_id="billing_profile",
+    summary="Read a billing profile",
+)
+async def profile(profile_id: ProfileId, response: Response, caller: Reader) -> ProfileOut:
+    """With the ETag that a change needs."""
+    found, response.headers["ETag"] = await deps().prices.profile(whole(caller), profile_id)
+    return ProfileOut.of(found)
+
+
 @router.put(
     "/billing-profiles/{profile_id}",
     operation_id="billing_set_profile",
     summary="Set a billing profile",
 )
-async def set_profile(profile_id: ProfileId, body: ProfileModel, caller: Writer) -> ProfileOut:
-    """Which price book, and what stands on the report."""
-    profile = Profile(profile_id=profile_id, **body.model_dump(by_alias=False))
-    await deps().prices.put_profile(whole(caller), profile)
-    return ProfileOut.of(profile)
+async def set_profile(
+    profile_id: ProfileId,
+    body: ProfileModel,
+    response: Response,
+    caller: Writer,
+    if_match: IfMatch = None,
+) -> ProfileOut:
+    """Which price book, what stands on the report: made without `If-Match`, replaced with it."""
+    wanted = Profile(profile_id=profile_id, **body.model_dump(by_alias=False))
+    response.headers["ETag"] = await deps().prices.put_profile(whole(caller), wanted, if_match)
+    return ProfileOut.of(wanted)
 
 
 @router.get(
     "/customers/{customer_id}/billing", operation_id="customer_billing", summary="Read billing"
 )
-async def billing(customer_id: CustomerId, caller: Reader) -> BilledModel:
+async def billing(customer_id: CustomerId, response: Response, caller: Reader) -> BilledModel:
     """Whether the customer gets billing reports, and by which profile (CUS-16)."""
     await customers.get(deps().tables, caller.scope, customer_id)
-    return BilledModel.of(await deps().prices.billed(caller.scope, customer_id))
+    found, response.headers["ETag"] = await deps().prices.billed(caller.scope, customer_id)
+    return BilledModel.of(found)
 
 
 @router.put(
     "/customers/{customer_id}/billing", operation_id="customer_set_billing", summary="Set billing"
 )
-async def set_billing(customer_id: CustomerId, body: BilledModel, caller: Writer) -> BilledModel:
+async def set_billing(
+    customer_id: CustomerId,
+    body: BilledModel,
+    response: Response,
+    caller: Writer,
+    if_match: IfMatch = None,
+) -> BilledModel:
     """Reports need recipients and a billing profile (CUS-16)."""
     await customers.get(deps().tables, caller.scope, customer_id)
     if body.send_billing_reports and not body.recipients:
@@ -126,7 +151,8 @@ async def set_billing(customer_id: CustomerId, body: BilledModel, caller: Writer
         recipients=tuple(body.recipients),
         profile_id=body.profile_id or "",
     )
-    await deps().prices.set_billed(caller.scope, customer_id, billed)
+    tag = await deps().prices.set_billed(caller.scope, customer_id, billed, if_match)
+    response.headers["ETag"] = tag
     return body
 
 

@@ -4,10 +4,10 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated
 
-from fastapi import Depends, Path, Query
+from fastapi import Depends, Path, Query, Response
 from pydantic import Field, StringConstraints
 
-from functions.api.access_models import Name
+from functions.api.access_models import IfMatch, Name
 from functions.api.pools import scope_of
 from functions.api.protection_models import PageOf
 from functions.api.routing import Router
@@ -139,13 +139,33 @@ async def agreements(caller: Reader) -> PageOf[AgreementOut]:
     return PageOf(value=[AgreementOut.of(a) for a in await rows.agreements(whole(caller))])
 
 
+@router.get(
+    "/usage-agreements/{number}", operation_id="usage_agreement", summary="Read an agreement"
+)
+async def agreement(
+    number: Number, partner_id: PartnerId, response: Response, _: Operator
+) -> AgreementOut:
+    """By the operator, with the ETag that a change needs; partners read theirs in the list."""
+    rows = await deps().usage()
+    found, response.headers["ETag"] = await rows.agreement(await scope_of(partner_id), number)
+    return AgreementOut.of(found)
+
+
 @router.put(
     "/usage-agreements/{number}", operation_id="usage_set_agreement", summary="Set an agreement"
 )
 async def set_agreement(
-    number: Number, partner_id: PartnerId, body: AgreementIn, _: Operator
+    number: Number,
+    partner_id: PartnerId,
+    body: AgreementIn,
+    response: Response,
+    _: Operator,
+    if_match: IfMatch = None,
 ) -> AgreementOut:
-    """By the operator; closed months keep what they were closed with."""
+    """By the operator: made without `If-Match`, replaced with it.
+
+    Closed months keep what they were closed with.
+    """
     if body.valid_to is not None and body.valid_to < body.valid_from:
         raise AgreementInverted("Choose a later end.", pointer="/validTo")
     scope = await scope_of(partner_id)
@@ -157,5 +177,6 @@ async def set_agreement(
         ),
         **values,
     )
-    await (await deps().usage()).put_agreement(scope, kept)
+    rows = await deps().usage()
+    response.headers["ETag"] = await rows.put_agreement(scope, kept, if_match)
     return AgreementOut.of(kept)

@@ -12,6 +12,8 @@ from shared.billing.model import BilledCustomer, KeptBook, PriceBook, Profile
 from shared.billing.refusals import CurrencyFixed, ProfileUnknown
 from shared.kit.clock import Clock
 from shared.kit.errors import NotFound
+from shared.kit.etags import strong_etag
+from shared.kit.puts import UNWRITTEN, put
 from shared.kit.tables import LostRace, Row, RowExists, Table
 
 TABLE = "Billing"
@@ -63,12 +65,23 @@ class Prices:
             raise NotFound(f"There is no price book {reference[:80]!r}.")
         return _kept(row)
 
-    async def put_profile(self, scope: Scope, profile: Profile) -> None:
-        """Create or replace; `ProfileUnknown` when its price book is not there."""
+    async def put_profile(self, scope: Scope, profile: Profile, if_match: str | None = None) -> str:
+        """Make it, or replace it under its ETag; the new one.
+
+        `ProfileUnknown` when its price book is not there; 428 and 412 as `shared.kit.puts`.
+        """
         if not await self.versions(scope, profile.book_id):
             raise ProfileUnknown("Make the price book first.", pointer="/bookId")
         values = profile.model_dump(mode="json")
-        await self._table.upsert(Row(scope.partner_id, f"profile~{profile.profile_id}", values))
+        row = Row(scope.partner_id, f"profile~{profile.profile_id}", values)
+        return await put(self._table, row, if_match)
+
+    async def profile(self, scope: Scope, profile_id: str) -> tuple[Profile, str]:
+        """One profile and its strong ETag; `NotFound`."""
+        row = await self._table.find(scope.partner_id, f"profile~{profile_id}")
+        if row is None:
+            raise NotFound(f"There is no billing profile {profile_id[:64]!r}.")
+        return Profile.model_validate(row.values), strong_etag(row.etag)
 
     async def profiles(self, scope: Scope) -> dict[str, Profile]:
         """Profiles by id."""
@@ -76,10 +89,15 @@ class Prices:
         found = [Profile.model_validate(row.values) async for row in rows]
         return {each.profile_id: each for each in found}
 
-    async def billed(self, scope: Scope, customer_id: str) -> BilledCustomer:
-        """How a customer is billed; nothing said: by the default profile, without reports."""
+    async def billed(self, scope: Scope, customer_id: str) -> tuple[BilledCustomer, str]:
+        """How a customer is billed, and the strong ETag of that.
+
+        Nothing said: by the default profile, without reports.
+        """
         row = await self._table.find(scope.partner_id, f"customer~{customer_id}")
-        return BilledCustomer.model_validate(row.values) if row else BilledCustomer()
+        if row is None:
+            return BilledCustomer(), UNWRITTEN
+        return BilledCustomer.model_validate(row.values), strong_etag(row.etag)
 
     async def all_billed(self, scope: Scope) -> dict[str, BilledCustomer]:
         """By customer: those of whom something was said."""
@@ -89,12 +107,17 @@ class Prices:
             async for row in rows
         }
 
-    async def set_billed(self, scope: Scope, customer_id: str, billed: BilledCustomer) -> None:
-        """Say how a customer is billed; `ProfileUnknown`."""
+    async def set_billed(
+        self, scope: Scope, customer_id: str, billed: BilledCustomer, if_match: str | None
+    ) -> str:
+        """Say how a customer is billed, under the ETag of what was said; the new one.
+
+        `ProfileUnknown`; 428 and 412 as `shared.kit.puts`.
+        """
         if billed.profile_id and billed.profile_id not in await self.profiles(scope):
             raise ProfileUnknown("Choose one of the billing profiles.", pointer="/profileId")
-        values = billed.model_dump(mode="json")
-        await self._table.upsert(Row(scope.partner_id, f"customer~{customer_id}", values))
+        row = Row(scope.partner_id, f"customer~{customer_id}", billed.model_dump(mode="json"))
+        return await put(self._table, row, if_match, has_defaults=True)
 
 
 def valid_in(versions: Iterable[KeptBook], book_id: str, month: str) -> PriceBook | None:

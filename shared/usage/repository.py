@@ -12,6 +12,8 @@ from shared.access.model import Scope
 from shared.billing.model import Adjustment
 from shared.kit.blobs import BlobExists, BlobStore
 from shared.kit.errors import NotFound
+from shared.kit.etags import strong_etag
+from shared.kit.puts import put
 from shared.kit.tables import LostRace, Row, RowExists, Table
 from shared.usage.days import Day
 from shared.usage.model import Agreement, Correction, Report, SaasLine
@@ -212,10 +214,23 @@ class UsageRows:
         rows = self._months.query(scope.partner_id, prefix=_AGREEMENT)
         return [Agreement.model_validate(row.values) async for row in rows]
 
-    async def put_agreement(self, scope: Scope, agreement: Agreement) -> None:
-        """Create or replace an agreement; closed months keep what they were closed with."""
+    async def agreement(self, scope: Scope, number: str) -> tuple[Agreement, str]:
+        """One rental agreement and its strong ETag; `NotFound`."""
+        row = await self._months.find(scope.partner_id, _AGREEMENT + number)
+        if row is None:
+            raise NotFound(f"There is no rental agreement {number[:64]!r}.")
+        return Agreement.model_validate(row.values), strong_etag(row.etag)
+
+    async def put_agreement(
+        self, scope: Scope, agreement: Agreement, if_match: str | None = None
+    ) -> str:
+        """Make an agreement, or replace it under its ETag; the new one.
+
+        Closed months keep what they were closed with. 428 and 412 as `shared.kit.puts`.
+        """
         values = agreement.model_dump(mode="json")
-        await self._months.upsert(Row(scope.partner_id, _AGREEMENT + agreement.number, values))
+        row = Row(scope.partner_id, _AGREEMENT + agreement.number, values)
+        return await put(self._months, row, if_match)
 
     async def was_suspended(self, scope: Scope) -> bool:
         """Whether overdue reports have suspended the partner's licence management."""

@@ -1,10 +1,12 @@
 """Resale through the API: prices in versions, invoices as bytes, late data, what-if in money."""
 
+import asyncio
 import hashlib
 import uuid
 from datetime import date
 from typing import Any
 
+import httpx
 import pytest
 
 from shared.access.partners import REGISTRAR
@@ -158,16 +160,17 @@ async def test_a_month_that_is_billed_is_not_shown_as_unpriced(months: Months) -
 async def test_cus_16_reports_need_recipients_and_a_profile(months: Months) -> None:
     shop = await sold(months)
     path = f"/api/v1/customers/{shop.customer}/billing"
+    unsaid = (await shop.api.get(path, headers=shop.headers)).headers["ETag"]
 
     async def put(**body: Any) -> Any:
-        return await shop.api.put(path, json=body, headers=shop.headers)
+        return await shop.api.put(path, json=body, headers=shop.headers | {"If-Match": unsaid})
 
     wanting = {"sendBillingReports": True}
     [error] = check_problem(await put(**wanting), 400, "RECIPIENTS_REQUIRED")["errors"]
-    assert error["pointer"] == "/recipients"
+    assert error["pointer"] == "#/recipients"
     wanting |= {"recipients": ["a@c.example"]}  # type: ignore[dict-item]
     [error] = check_problem(await put(**wanting), 400, "RECIPIENTS_REQUIRED")["errors"]
-    assert error["pointer"] == "/profileId"
+    assert error["pointer"] == "#/profileId"
     check_problem(await put(**wanting, profileId="none"), 422, "PROFILE_UNKNOWN")
     await price(shop, "special", prices=PRICES | {"CBM-M365": {"unitPrice": "1"}})
     await profile(shop, "gold", "special")
@@ -175,6 +178,45 @@ async def test_cus_16_reports_need_recipients_and_a_profile(months: Months) -> N
     assert (await shop.get(f"/customers/{shop.customer}/billing"))["profileId"] == "gold"
     await months.close()
     assert (await report(shop))["total"] == "40.00"
+
+
+async def test_profiles_agreements_and_billing_are_changed_as_they_were_read(
+    months: Months,
+) -> None:
+    shop = months.shop
+    await price(shop)
+    for address, headers, body, other, is_made in (
+        (f"/usage-agreements/RA-1?partnerId={shop.partner_id}", shop.operator,
+         {"aggregator": "A", "validFrom": "2026-01-01"}, {"aggregator": "B"}, True),
+        ("/billing-profiles/gold", shop.headers,
+         {"name": "Gold", "bookId": "standard"}, {"name": "G"}, True),
+        (f"/customers/{shop.customer}/billing", shop.headers,
+         {"recipients": ["a@c.example"]}, {"recipients": ["b@c.example"]}, False),
+    ):  # fmt: skip
+        path = f"/api/v1{address}"
+
+        async def put(
+            tag: str | None, body: Any, path: str = path, headers: dict[str, str] = headers
+        ) -> httpx.Response:
+            tagged = headers | ({"If-Match": tag} if tag else {})
+            return await shop.api.put(path, json=body, headers=tagged)
+
+        read = await shop.api.get(path, headers=headers)
+        if is_made:  # nothing is there: it is made, not replaced
+            check_problem(read, 404, "NOT_FOUND")
+            check_problem(await put("*", body), 412, "PRECONDITION_FAILED")
+            made = await put(None, body)
+        else:  # it has its defaults before anybody wrote it
+            check_problem(await put(None, body), 428, "PRECONDITION_REQUIRED")
+            made = await put(read.headers["ETag"], body)
+        assert made.status_code == 200, made.text
+        read = await shop.api.get(path, headers=headers)
+        assert (read.headers["ETag"], read.json()) == (made.headers["ETag"], made.json())
+        check_problem(await put(None, body), 428, "PRECONDITION_REQUIRED")
+        both = await asyncio.gather(*(put(read.headers["ETag"], body | other) for _ in range(2)))
+        assert sorted(each.status_code for each in both) == [200, 412]
+        assert (await put("*", body)).status_code == 200
+        assert (await shop.api.get(path, headers=headers)).json() == read.json()
 
 
 async def test_books_keep_their_currency_and_their_versions(months: Months) -> None:

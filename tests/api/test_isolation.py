@@ -46,6 +46,7 @@ QUERIES = {
     "jobs_count": {"month": "2026-01"},
     "usage_accept": {"partnerId": "x" * 16},
     "usage_reject": {"partnerId": "x" * 16},
+    "usage_agreement": {"partnerId": "x" * 16},
     "usage_set_agreement": {"partnerId": "x" * 16},
 }
 
@@ -87,6 +88,7 @@ def bodies(target: dict[str, str]) -> dict[str, Any]:
         "policies_edit": {"name": "Renamed"},
         "policies_set_schedule": {"partnerId": target["policy_id"][:16], "intervalHours": 12},
         "holds_place": {"reason": "case"},
+        "recovery_key_set": {"publicKey": "x"},
         "erasures_request": {"userId": "nobody", "reason": "gdpr-17"},
         "repositories_create": {"name": "R", "region": "uksouth"},
         "restores_start": {"objectId": target["object_id"], "snapshot": 1},

@@ -83,11 +83,10 @@ class Months:
     async def agree(self, **changed: Any) -> None:
         """A rental agreement, by the operator."""
         body = {"aggregator": "Distri", "validFrom": "2026-01-01", **changed}
-        answer = await self.shop.api.put(
-            f"/api/v1/usage-agreements/RA-1?partnerId={self.shop.partner_id}",
-            json=body,
-            headers=self.shop.operator,
-        )
+        address = f"/api/v1/usage-agreements/RA-1?partnerId={self.shop.partner_id}"
+        seen = await self.shop.api.get(address, headers=self.shop.operator)
+        tag = {"If-Match": seen.headers["ETag"]} if seen.is_success else {}
+        answer = await self.shop.api.put(address, json=body, headers=self.shop.operator | tag)
         assert answer.status_code == 200, answer.text
 
     async def operate(self, verb: str, body: Any = None) -> httpx.Response:

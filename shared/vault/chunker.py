@@ -35,25 +35,28 @@ class PieceChunker:
         self._held = bytearray()
         self._started = False
 
-    def feed(self, data: bytes | memoryview) -> Iterator[bytes]:
-        """Chunks that are certain: a cut looks at no more than MAX bytes from its start."""
+    def feed(self, data: bytes | memoryview) -> Iterator[memoryview]:
+        """Chunks that are certain: a cut looks at no more than MAX bytes from its start.
+
+        They are views of a buffer that is not written to again.
+        """
         self._held += data
         if len(self._held) >= 2 * MAX:
             yield from self._cut(len(self._held) - MAX)
 
-    def finish(self) -> Iterator[bytes]:
+    def finish(self) -> Iterator[memoryview]:
         """The remaining chunks of the piece."""
         if len(self._held) <= WHOLE and not self._started:
             if self._held:
-                yield bytes(self._held)
+                yield memoryview(self._held)
         else:
             yield from self._cut(len(self._held) - 1)
         self._held = bytearray()
         self._started = False
 
-    def _cut(self, last_start: int) -> Iterator[bytes]:
+    def _cut(self, last_start: int) -> Iterator[memoryview]:
         """Cut chunks that start at or before `last_start`."""
-        held, self._held = bytes(self._held), bytearray()
+        held, self._held = memoryview(self._held), bytearray()
         at = 0
         self._started = True
         for chunk in self._cutter.cut_buf(held):
@@ -61,7 +64,7 @@ class PieceChunker:
                 break
             at = chunk.offset + chunk.length
             yield held[chunk.offset : at]
-        self._held += memoryview(held)[at:]
+        self._held += held[at:]
 
 
 @cache

@@ -1,14 +1,14 @@
 """Content into packs: chunk, deduplicate, compress, encrypt, collect, put (W1)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from shared.kit.blobs import BlobStore
 from shared.vault.begun import Begun
 from shared.vault.chunker import WHOLE, PieceChunker
 from shared.vault.format import names
-from shared.vault.format.chunks import ChunkCipher
+from shared.vault.format.chunks import ChunkCipher, encode
 from shared.vault.format.content import PIECE, ContentHash, pieces_hash
 from shared.vault.format.keys import ObjectKeys
 from shared.vault.format.packs import PackWriter
@@ -24,13 +24,14 @@ from shared.vault.format.rows import (
 from shared.vault.keyring import put_once
 
 Content = bytes | AsyncIterator[bytes]
+Digested = tuple[memoryview, bytes]
 Reuse = Callable[[], Awaitable[Mapping[bytes, Place]]]
 """Gives the places of the previous version's chunks by digest; asked only for larger content."""
 Stop = Callable[[], bool]
 """Asked between two pieces: whether the slice has done enough."""
 
 # Above this the interpreter lock is worth giving up for compression and encryption.
-THREAD_OVER = 192 << 10
+THREAD_OVER = 512 << 10
 # Digests remembered inside a slice (section 8).
 MAX_SEEN = 200_000
 
@@ -126,23 +127,22 @@ class ContentWriter:
                     return False
                 now, view = view[:room], view[room:]
                 self.read += len(now)
-                await _busy(len(now), whole.update, now)
-                chunks = await _busy(len(now), _cut, chunker, now)
+                chunks = await _busy(len(now), _cut, whole, chunker, now)
                 room -= len(now)
                 if room == 0:  # chunking restarts at every piece boundary (V15)
-                    chunks += list(chunker.finish())
+                    chunks += _digested(chunker.finish())
                     room = PIECE
-                for chunk in chunks:
+                for chunk, digest in chunks:
                     known = await reuse() if known is None else known
-                    places.append(await self._chunk(chunk, sha(chunk), known))
+                    places.append(await self._chunk(chunk, digest, known))
                 if room == PIECE:
                     begun.finished(PIECE, whole.pieces[-1], places)
                     places = []
-        for chunk in list(chunker.finish()):
+        for chunk, digest in _digested(chunker.finish()):
             if known is None:
                 long = begun.pieces or places or len(chunk) > WHOLE
                 known = await reuse() if long else {}
-            places.append(await self._chunk(chunk, sha(chunk), known))
+            places.append(await self._chunk(chunk, digest, known))
         if room < PIECE or not begun.pieces:
             begun.finished(PIECE - room, whole.piece(), places)
         return True
@@ -175,15 +175,18 @@ class ContentWriter:
             begun.reach.update(table)
             del begun.places[:MAX_LISTED]
 
-    async def _chunk(self, plain: bytes, digest: bytes, known: Mapping[bytes, Place]) -> Place:
+    async def _chunk(
+        self, plain: bytes | memoryview, digest: bytes, known: Mapping[bytes, Place]
+    ) -> Place:
         held = self._seen.get(digest) or known.get(digest)
         if held is not None and held.plain == len(plain):
             return held._replace(transform=0)
-        entry, codec = await _busy(len(plain), self._cipher.seal, plain, digest)
+        encoded = await _busy(len(plain), encode, plain)
         while (pack := self._open) is None:
             await self._begin()
-        offset, length = pack.add(digest, entry, len(plain), codec)
-        place = Place(self._open_index, offset, length, codec, len(plain), digest)
+        # Encrypting four megabytes takes less than a millisecond: it needs no thread.
+        offset, length = pack.seal(self._cipher, digest, encoded)
+        place = Place(self._open_index, offset, length, encoded.codec, len(plain), digest)
         self.new += len(plain)
         if len(self._seen) < MAX_SEEN:
             self._seen[digest] = place
@@ -243,5 +246,10 @@ async def _busy[**P, T](size: int, work: Callable[P, T], *args: P.args, **kwargs
     return await asyncio.to_thread(work, *args, **kwargs)
 
 
-def _cut(chunker: PieceChunker, data: memoryview) -> list[bytes]:
-    return list(chunker.feed(data))
+def _cut(whole: ContentHash, chunker: PieceChunker, data: memoryview) -> list[Digested]:
+    whole.update(data)
+    return _digested(chunker.feed(data))
+
+
+def _digested(chunks: Iterable[memoryview]) -> list[Digested]:
+    return [(chunk, sha(chunk)) for chunk in chunks]

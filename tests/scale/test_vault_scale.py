@@ -18,7 +18,8 @@ from tests.contract.graph.conftest import certificates, credential
 
 __all__ = ["certificates", "credential"]
 
-pytestmark = pytest.mark.scale
+# Minutes of processor time each: more than the suite's limit for a test.
+pytestmark = [pytest.mark.scale, pytest.mark.timeout(3600)]
 ITEMS = int(os.environ.get("HOLDFAST_SCALE_ITEMS", "100000"))
 GIB = 1 << 30
 MOST_MEMORY = 300_000_000

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from shared.vault.format.compression import compress, decompress
 from shared.vault.format.errors import Damaged, UnknownFormat
-from shared.vault.format.primitives import ENTRY_OVERHEAD, NONCE, hex16, mac, seal, sha, unseal
+from shared.vault.format.primitives import ENTRY_OVERHEAD, NONCE, hex16, mac, seal_into, sha, unseal
 
 MAX_CHUNK = 4 << 20
 RAW, ZSTD, ZSTD_DICTIONARY = 0, 1, 2
@@ -19,6 +19,19 @@ class Dictionary(NamedTuple):
     offset: int
     length: int
     digest: bytes
+
+
+class Encoded(NamedTuple):
+    """A chunk's body before encryption: codec, bytes, length of the plaintext."""
+
+    codec: int
+    body: bytes | memoryview
+    plain: int
+
+    @property
+    def length(self) -> int:
+        """Bytes of its entry."""
+        return len(self.body) + ENTRY_OVERHEAD
 
 
 FetchEntry = Callable[[Dictionary], bytes]
@@ -43,11 +56,20 @@ class ChunkCipher:
         self, plain: bytes | memoryview, digest: bytes, nonce: bytes | None = None
     ) -> tuple[bytes, int]:
         """(entry, codec). The nonce is random, never derived from the plaintext (V12)."""
-        codec, body = _encode(plain)
+        encoded = encode(plain)
+        entry = bytearray(encoded.length)
+        self.seal_into(memoryview(entry), encoded, digest, nonce)
+        return bytes(entry), encoded.codec
+
+    def seal_into(
+        self, out: memoryview, encoded: "Encoded", digest: bytes, nonce: bytes | None = None
+    ) -> None:
+        """Write the entry of `encoded` to `out`, which has exactly its `length`."""
         name, key = self.keys(digest)
         nonce = nonce or os.urandom(NONCE)
-        bound = self._bound + name + bytes([codec]) + len(plain).to_bytes(4)
-        return nonce + seal(key, nonce, body, bound), codec
+        bound = self._bound + name + bytes([encoded.codec]) + encoded.plain.to_bytes(4)
+        out[:NONCE] = nonce
+        seal_into(key, nonce, encoded.body, bound, out[NONCE:])
 
     def open(
         self,
@@ -94,9 +116,12 @@ def dictionary_of(body: bytes) -> tuple[Dictionary, bytes]:
     return where, body[40:]
 
 
-def _encode(plain: bytes | memoryview) -> tuple[int, bytes | memoryview]:
+def encode(plain: bytes | memoryview) -> Encoded:
+    """Compressed where that saves anything."""
     # Compressed media fills drives: a probe of the head costs a fraction of trying the whole.
     if len(plain) > _PROBE_OVER and len(compress(plain[:_PROBE])) > _PROBE * 0.97:
-        return RAW, plain
+        return Encoded(RAW, plain, len(plain))
     packed = compress(plain)
-    return (ZSTD, packed) if len(packed) < len(plain) else (RAW, plain)
+    if len(packed) < len(plain):
+        return Encoded(ZSTD, packed, len(plain))
+    return Encoded(RAW, plain, len(plain))

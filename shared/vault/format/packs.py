@@ -6,13 +6,15 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from shared.vault.format.chunks import ChunkCipher
+from shared.vault.format.chunks import MAX_CHUNK, ChunkCipher, Encoded
 from shared.vault.format.errors import Damaged
 from shared.vault.format.frames import PACK, TOC, FrameCipher, clear_header, parse_header, salt_of
 from shared.vault.format.primitives import b64u, sha
 
 TARGET = 32 << 20
 MAX_PACK = 64 << 20
+# Space taken as a pack grows; the last holds a full one, whose last entry passes the target.
+_STEPS = (1 << 20, 5 << 20, TARGET + MAX_CHUNK + (1 << 20))
 _RECORD = struct.Struct(">32sIIIB")
 _END = b"HFP1"
 _FIXED = 8
@@ -33,17 +35,17 @@ class PackWriter:
 
     def __init__(self, repo: str, oid: str) -> None:
         self._repo, self._oid, self._salt = repo, oid, os.urandom(32)
-        header = {"repo": repo, "oid": oid, "domain": "object", "salt": b64u(self._salt)}
-        # BytesIO hands its buffer over without a copy, and a full pack is the worker's largest.
-        self._data = io.BytesIO()
-        self._data.write(clear_header(PACK, header))
+        header = clear_header(
+            PACK, {"repo": repo, "oid": oid, "domain": "object", "salt": b64u(self._salt)}
+        )
+        # Entries are encrypted in place, and BytesIO hands its buffer over without a copy: a full
+        # pack is the worker's largest.
+        self._data = io.BytesIO(header)
         self._toc = bytearray()
-        self.count = 0
-
-    @property
-    def size(self) -> int:
+        self.size = len(header)
         """Bytes so far, without the table."""
-        return self._data.tell()
+        self._room = 0
+        self.count = 0
 
     @property
     def full(self) -> bool:
@@ -51,17 +53,37 @@ class PackWriter:
         return self.size >= TARGET
 
     def add(self, digest: bytes, entry: bytes, plain: int, codec: int) -> tuple[int, int]:
-        """(offset, length) of the entry inside the pack."""
-        offset = self.size
-        self._data.write(entry)
-        self._toc += _RECORD.pack(digest, offset, len(entry), plain, codec)
+        """(offset, length) of an encrypted entry inside the pack."""
+        with self._room_for(len(entry)) as out:
+            out[:] = entry
+        return self._added(digest, len(entry), plain, codec)
+
+    def seal(self, cipher: ChunkCipher, digest: bytes, encoded: Encoded) -> tuple[int, int]:
+        """Encrypt a chunk into the pack: (offset, length) of its entry."""
+        with self._room_for(encoded.length) as out:
+            cipher.seal_into(out, encoded, digest)
+        return self._added(digest, encoded.length, encoded.plain, encoded.codec)
+
+    def _room_for(self, length: int) -> memoryview:
+        end = self.size + length
+        if end > self._room:
+            self._room = max(end, next((step for step in _STEPS if step >= end), 0))
+            self._data.seek(self._room - 1)
+            self._data.write(b"\0")
+        return self._data.getbuffer()[self.size : end]
+
+    def _added(self, digest: bytes, length: int, plain: int, codec: int) -> tuple[int, int]:
+        offset, self.size = self.size, self.size + length
+        self._toc += _RECORD.pack(digest, offset, length, plain, codec)
         self.count += 1
-        return offset, len(entry)
+        return offset, length
 
     def finish(self, k_chunk: bytes) -> tuple[bytes, bytes]:
         """(name hash, blob); V19."""
         cipher = FrameCipher(k_chunk, TOC, self._salt, PACK, self._repo, self._oid)
         toc = cipher.seal(0, bytes(self._toc))
+        self._data.truncate(self.size)
+        self._data.seek(self.size)
         self._data.write(toc)
         self._data.write(len(toc).to_bytes(4) + _END)
         blob = self._data.getvalue()

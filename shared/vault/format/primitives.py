@@ -54,6 +54,13 @@ def seal(key: bytes, nonce: bytes, plain: bytes | bytearray | memoryview, bound:
     return AESGCM(key).encrypt(nonce, plain, bound)
 
 
+def seal_into(
+    key: bytes, nonce: bytes, plain: bytes | memoryview, bound: bytes, out: memoryview
+) -> None:
+    """The same written to `out`, which is `TAG` longer than `plain`: nothing is copied."""
+    AESGCM(key).encrypt_into(nonce, plain, bound, out)
+
+
 def unseal(key: bytes, nonce: bytes, sealed: bytes | memoryview, bound: bytes) -> bytes:
     """The inverse of `seal`; `Damaged` when anything differs (V13)."""
     if len(sealed) < TAG:

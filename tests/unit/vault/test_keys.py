@@ -27,6 +27,12 @@ def pem_of(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
+def private_pem(key: rsa.RSAPrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
 async def one(run: Run, part: Slice) -> None:
     await part.put(mail("a"), b"secret words")
 
@@ -72,6 +78,18 @@ async def test_weak_recovery_keys_are_refused_and_nothing_is_written(kind: str) 
             recovery_public_pem=pem,
         )  # fmt: skip
     assert [found async for found in world.store.list()] == []
+
+
+@pytest.mark.parametrize("part", ["d", "dmp1", "dmq1", "iqmp"])
+def test_a_private_key_with_one_wrong_part_is_refused(part: str) -> None:
+    key = rsa.generate_private_key(65537, 3072)
+    good = key.private_numbers()
+    parts = {n: getattr(good, n) for n in ("p", "q", "d", "dmp1", "dmq1", "iqmp")}
+    parts[part] += 2
+    bent = rsa.RSAPrivateNumbers(**parts, public_numbers=good.public_numbers)
+    with pytest.raises(key_format.WeakKey):
+        key_format.private_key(private_pem(bent.private_key(unsafe_skip_rsa_key_validation=True)))
+    assert key_format.private_key(private_pem(key)).private_numbers() == good
 
 
 async def test_v8_one_object_key_for_ever_and_create_may_be_repeated() -> None:

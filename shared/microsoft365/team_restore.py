@@ -7,7 +7,8 @@ reactions never, mentions as text only, a message whose author left the tenant n
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from html import unescape
+from typing import Any, NamedTuple
 
 import msgspec
 import orjson
@@ -28,8 +29,16 @@ _AT = re.compile(r"</?at\b[^>]*>")
 _IMAGE = re.compile(r'<img[^>]*/hostedContents/([^/"]+)/\$value[^>]*>')
 _json = msgspec.json.Decoder(dict[str, Any])
 _many = msgspec.json.Decoder(Feed[dict[str, Any]])
+_TAG = re.compile(r"<[^>]*>")
 Key = tuple[str, str]
 """Author and time of creation: what tells a message in a thread apart."""
+
+
+class _Held(NamedTuple):
+    """A message that stands in the channel."""
+
+    message_id: str
+    words: str
 
 
 def channel_name(name: str, mark: str) -> str:
@@ -92,13 +101,19 @@ def key_of(message: Mapping[str, Any]) -> Key:
     return str(user.get("id")), str(message.get("createdDateTime"))
 
 
+def words_of(message: Mapping[str, Any]) -> str:
+    """The letters of a message, without marks and spaces, which an import may change: pure."""
+    content = str((message.get("body") or {}).get("content") or "")
+    return "".join(unescape(_TAG.sub("", content)).split())
+
+
 class TeamRestore:
     """Restores into one team; its transport signs as the Restorer."""
 
     def __init__(self, transport: GraphTransport, team_id: str) -> None:
         self._transport, self._team = transport, team_id
         self._lane = transport.team(team_id)
-        self._held: dict[str, dict[Key, str]] = {}
+        self._held: dict[str, dict[Key, _Held]] = {}
 
     async def find_channel(self, name: str) -> str | None:
         """Id of the channel with this name."""
@@ -147,13 +162,20 @@ class TeamRestore:
         await self._transport.send(self._call("POST", link, {}, replay=True, accept=(400, 404)))
 
     async def find_message(self, channel_id: str, stored: Mapping[str, Any]) -> str | None:
-        """The message with this author and time in the channel, moved ones included (M34)."""
+        """The message with this author and time in the channel, moved ones included (M34).
+
+        A moved one has the same words too: an author may write twice in a moment, and the second
+        message is none of the first.
+        """
         if channel_id not in self._held:
             self._held[channel_id] = await self._messages(channel_id)
         author, created = key_of(stored)
-        held = self._held[channel_id]
-        near = ((author, later(created, step)) for step in range(CONFLICTS))
-        return next((held[key] for key in near if key in held), None)
+        held, words = self._held[channel_id], words_of(stored)
+        for step in range(CONFLICTS):
+            found = held.get((author, later(created, step)))
+            if found is not None and (step == 0 or found.words == words):
+                return found.message_id
+        return None
 
     async def restore_message(
         self,
@@ -190,20 +212,21 @@ class TeamRestore:
             reply = await self._transport.send(call, settle)
             if reply.status != 409:
                 made = str(_json.decode(reply.body)["id"])
-                self._held[channel_id][key_of(stored)[0], later(created, step)] = made
+                moved = key_of(stored)[0], later(created, step)
+                self._held[channel_id][moved] = _Held(made, words_of(stored))
                 return Restored(made, "created", notes)
         raise ItemFailed("NoFreeMillisecond", 409)
 
-    async def _messages(self, channel_id: str) -> dict[Key, str]:
+    async def _messages(self, channel_id: str) -> dict[Key, _Held]:
         query = {"$top": "50", "$expand": "replies"}
         links = [self._url("channel_messages", query, channel=channel_id)]
-        found: dict[Key, str] = {}
+        found: dict[Key, _Held] = {}
         while links:
             feed = await self._transport.get(self._call("GET", links.pop()), _many)
             for thread in feed.value:
                 for one in (thread, *(thread.get("replies") or [])):
                     if not one.get("deletedDateTime"):
-                        found[key_of(one)] = str(one["id"])
+                        found[key_of(one)] = _Held(str(one["id"]), words_of(one))
                 if more := thread.get("replies@odata.nextLink"):
                     links.append(str(more))
             if feed.next_link:

@@ -169,6 +169,29 @@ async def test_original_channel_gets_back_only_what_is_missing(shared: Ground) -
         assert [(a, c) for _, a, c, *_ in words(was)] == [(a, c) for _, a, c, *_ in words(now)]
 
 
+async def test_m34_a_second_message_of_the_same_moment_is_none_of_the_first(
+    shared: Ground,
+) -> None:
+    """A deleted message keeps its millisecond; what its author wrote in the next one is another."""
+    team = shared.cloud.world["teams"][0]
+    channel = f"/teams/{team['id']}/channels/{team['channels'][0]['id']}/messages"
+    at, ids = 1_767_000_000_000, []
+    for moment, text in enumerate(("first", "second", "third")):
+        body = {"upn": "", "content": f"<p>{text} of one moment</p>", "at": at + moment}
+        ids.append((await shared.cloud.in_tenant("POST", channel, json=body))["id"])
+    run, before = await a_team(shared)
+    for gone in ids[:2]:
+        await shared.cloud.in_tenant("DELETE", f"{channel}/{gone}")
+    for _ in range(2):  # the second restore finds everything
+        restore = await shared.restore(run, place="original")
+        assert restore.state is RestoreState.COMPLETED, await entries_of(shared, restore)
+        after = await team_truth(shared, run.source_id)
+        for was, now in zip(before["channels"], after["channels"], strict=True):
+            assert sorted(c for _, _, c, *_ in words(was)) == sorted(
+                c for _, _, c, *_ in words(now)
+            )
+
+
 async def test_m35_a_cancelled_import_is_closed(shared: Ground) -> None:
     run, _ = await a_team(shared)
     made = await service.start_restore(

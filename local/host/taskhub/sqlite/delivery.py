@@ -328,26 +328,29 @@ class Delivery:
         turn = live.begin(stream, now)
         self._turns[turn.token] = stream.turns[turn.token] = turn
         stream.free_turns -= 1
-        self._run(self._send_turn(turn))
+        if self._chaos is not None and (pause := self._chaos.pause()):
+            self._run(self._send_turn_later(turn, pause))
+        else:
+            self._send_turn(turn)
 
-    async def _send_turn(self, turn: Turn) -> None:
+    async def _send_turn_later(self, turn: Turn, pause: float) -> None:
+        await asyncio.sleep(pause)
+        if turn.live.turn is turn:  # else lost or ended meanwhile
+            self._send_turn(turn)
+            self._dispatch()
+
+    def _send_turn(self, turn: Turn) -> None:
         live = turn.live
-        if self._chaos is not None:
-            await asyncio.sleep(self._chaos.pause())
         try:
-            begun = await self.store.call(lambda tx: turns.begin(tx, live.key, self._chaos))
+            begun = self.store.read(lambda tx: turns.begin(tx, live.key, self._chaos))
         except Unavailable:  # the disk's fault, not the turn's
-            if live.turn is turn:
-                self._forget_turn(live)
-                self._later(UNREADABLE_SECONDS, lambda: self._ready_again(live))
+            self._forget_turn(live)
+            self._later(UNREADABLE_SECONDS, lambda: self._ready_again(live))
             return
-        if live.turn is not turn:
-            return  # lost or ended meanwhile
         if begun is None:
             self._forget_turn(live)
             if live.is_wanted_again:
-                self._ready_again(live)
-            self._dispatch()
+                self._make_ready(live)
             return
         turn.begun = begun
         if turn.stream is not None:
@@ -368,7 +371,7 @@ class Delivery:
         request = item.request
         if request is None:
             try:
-                found = await self.store.call(lambda tx: activities.requests(tx, [item.seq]))
+                found = self.store.read(lambda tx: activities.requests(tx, [item.seq]))
             except Unavailable:
                 if item.stream is stream:
                     self._let_go(item)

@@ -198,7 +198,7 @@ class EntityDelivery:
             await asyncio.sleep(self._chaos.pause())
         entity, most = batch.entity, self._limit.most_operations(batch.entity.losses)
         try:
-            begun = await self._store().call(lambda tx: batches.begin(tx, entity.key, most))
+            begun = self._store().read(lambda tx: batches.begin(tx, entity.key, most))
         except Unavailable:  # the disk's fault, not the batch's
             if entity.batch is batch:
                 entity.is_wanted_again = False

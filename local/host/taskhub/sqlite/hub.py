@@ -14,7 +14,7 @@ from local.host.taskhub.sqlite.chaos import Chaos, Switches
 from local.host.taskhub.sqlite.delivery import Delivery
 from local.host.taskhub.sqlite.poison import Limit
 from local.host.taskhub.sqlite.service import Service
-from local.host.taskhub.sqlite.store import Store
+from local.host.taskhub.sqlite.store import Store, Unavailable
 from local.host.taskhub.sqlite.tries import TRIES
 
 logger = logging.getLogger(__name__)
@@ -110,6 +110,8 @@ class Hub:
             self._sweeping.cancel()
         self._delivery.count_losses()
         self._delivery.clear()
+        with contextlib.suppress(Unavailable):
+            await self._delivery.store.call(lambda _: None)  # behind all that was asked for
         if self._server is not None:
             await self._server.stop(grace_seconds)
         self._delivery.store.close()

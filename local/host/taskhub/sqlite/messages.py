@@ -1,8 +1,7 @@
 """The inbox of an instance: what arrives, when it may be taken, and who is woken for it."""
 
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
@@ -22,8 +21,7 @@ class Kind(IntEnum):
     """No event at all: a turn is wanted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
+class Instance(NamedTuple):
     """The narrow row of an instance."""
 
     key: int
@@ -56,7 +54,7 @@ def by_id(tx: Transaction, instance_id: str) -> Instance | None:
         f"SELECT {COLUMNS} FROM instances WHERE id = ?",  # noqa: S608 - a constant
         (instance_id,),
     ).fetchone()
-    return Instance(*row) if row else None
+    return Instance._make(row) if row else None
 
 
 def by_key(tx: Transaction, key: int) -> Instance | None:
@@ -65,7 +63,7 @@ def by_key(tx: Transaction, key: int) -> Instance | None:
         f"SELECT {COLUMNS} FROM instances WHERE key = ?",  # noqa: S608 - a constant
         (key,),
     ).fetchone()
-    return Instance(*row) if row else None
+    return Instance._make(row) if row else None
 
 
 def put(tx: Transaction, key: int, kind: Kind, event: Any | None, due: int = 0) -> None:
@@ -92,7 +90,11 @@ def waiting(tx: Transaction, key: int) -> list[tuple[int, Kind, Any | None]]:
 
 
 def wake(tx: Transaction, key: int) -> None:
-    """Have a turn handed out if there is something to take. Cheap; called for every message."""
+    """Have a turn handed out, at the end of the transaction, if there is something to take."""
+    tx.at_end[_wake, key] = None
+
+
+def _wake(tx: Transaction, key: int) -> None:
     found = by_key(tx, key)
     if found is None or found.completed is not None:
         return

@@ -5,87 +5,85 @@ from typing import Any
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
-from local.host.taskhub.sqlite import messages
 from local.host.taskhub.sqlite.limits import invalid
-from local.host.taskhub.sqlite.messages import COLUMNS, Instance
 from local.host.taskhub.sqlite.store import Transaction
 
 PAGE = 1_000
 IDS_PAGE = 100
 LAST_CHARACTER = chr(0x10FFFF)
+TIMES = (
+    "createdTimestamp",
+    "lastUpdatedTimestamp",
+    "completedTimestamp",
+    "scheduledStartTimestamp",
+)
 
 
 def state(tx: Transaction, instance_id: str, *, with_payloads: bool) -> Any | None:
     """The state of one instance, or None."""
-    instance = messages.by_id(tx, instance_id)
-    return None if instance is None else _state(tx, instance, with_payloads=with_payloads)
+    row = tx.db.execute(f"{_select(with_payloads)} WHERE i.id = ?", (instance_id,)).fetchone()
+    return None if row is None else _state(row)
 
 
-def _state(tx: Transaction, instance: Instance, *, with_payloads: bool) -> Any:
-    columns = "custom_status, failure, tags" + (", input, output" if with_payloads else "")
-    row = tx.db.execute(
-        f"SELECT {columns} FROM payloads WHERE key = ?",  # noqa: S608 - constants
-        (instance.key,),
-    ).fetchone()
-    custom_status, failure, tags = row[:3]
-    found = pb.OrchestrationState(
-        instanceId=instance.id,
-        name=instance.name,
-        orchestrationStatus=pb.OrchestrationStatus.Name(instance.status),
+def _select(with_payloads: bool) -> str:
+    given = "p.input, p.output" if with_payloads else "NULL, NULL"
+    return (
+        "SELECT i.key, i.id, i.name, i.status, i.execution, i.version, i.created, i.updated, "  # noqa: S608 - constants
+        f"i.completed, i.start_at, p.custom_status, p.failure, p.tags, {given}, parents.id "
+        "FROM instances i JOIN payloads p ON p.key = i.key "
+        "LEFT JOIN instances parents ON parents.key = i.parent"
     )
-    found.createdTimestamp.FromMicroseconds(instance.created)
-    found.lastUpdatedTimestamp.FromMicroseconds(instance.updated)
-    found.executionId.value = instance.execution
-    if instance.completed is not None:
-        found.completedTimestamp.FromMicroseconds(instance.completed)
-    if instance.start_at is not None:
-        found.scheduledStartTimestamp.FromMicroseconds(instance.start_at)
-    if instance.version is not None:
-        found.version.value = instance.version
-    if custom_status:
-        found.customStatus.value = custom_status
+
+
+def _state(row: Any) -> Any:
+    """A state from a row of `_select`."""
+    _, instance_id, name, status, execution, version, *times = row[:10]
+    custom_status, failure, tags, given, output, parent = row[10:]
+    found = pb.OrchestrationState(instanceId=instance_id, name=name, orchestrationStatus=status)
+    for field, time in zip(TIMES, times, strict=True):
+        if time is not None:
+            getattr(found, field).FromMicroseconds(time)
+    for field, text in (
+        ("executionId", execution),
+        ("version", version),
+        ("customStatus", custom_status or None),
+        ("input", given),
+        ("output", output),
+        ("parentInstanceId", parent),
+    ):
+        if text is not None:
+            getattr(found, field).value = text
     if failure:
         found.failureDetails.MergeFromString(failure)
     for name, value in (json.loads(tags) if tags else {}).items():
         found.tags[name] = value
-    if with_payloads:
-        if row[3] is not None:
-            found.input.value = row[3]
-        if row[4] is not None:
-            found.output.value = row[4]
-    if instance.parent is not None and (parent := messages.by_key(tx, instance.parent)):
-        found.parentInstanceId.value = parent.id
     return found
 
 
 def page(tx: Transaction, query: Any) -> Any:
     """A page of instances in the order of their creation, and where the next begins."""
-    terms, values = ["key > ?"], [_after(query)]
+    terms, values = ["i.key > ?"], [_after(query)]
     if query.runtimeStatus:
-        terms.append(f"status IN ({', '.join('?' * len(query.runtimeStatus))})")
+        terms.append(f"i.status IN ({', '.join('?' * len(query.runtimeStatus))})")
         values += list(query.runtimeStatus)
     if query.HasField("createdTimeFrom"):
-        terms.append("created >= ?")
+        terms.append("i.created >= ?")
         values.append(query.createdTimeFrom.ToMicroseconds())
     if query.HasField("createdTimeTo"):
-        terms.append("created < ?")
+        terms.append("i.created < ?")
         values.append(query.createdTimeTo.ToMicroseconds())
     if query.HasField("instanceIdPrefix") and (prefix := query.instanceIdPrefix.value):
-        terms.append("id >= ? AND id < ?")
+        terms.append("i.id >= ? AND i.id < ?")
         values += [prefix, prefix + LAST_CHARACTER]
     size = query.maxInstanceCount if 0 < query.maxInstanceCount <= PAGE else PAGE
     rows = tx.db.execute(
-        f"SELECT {COLUMNS} FROM instances WHERE {' AND '.join(terms)} ORDER BY key LIMIT ?",  # noqa: S608 - built from constants
+        f"{_select(query.fetchInputsAndOutputs)} WHERE {' AND '.join(terms)} "
+        "ORDER BY i.key LIMIT ?",
         [*values, size + 1],
     ).fetchall()
-    found = [Instance(*row) for row in rows[:size]]
-    answer = pb.QueryInstancesResponse(
-        orchestrationState=[
-            _state(tx, instance, with_payloads=query.fetchInputsAndOutputs) for instance in found
-        ]
-    )
+    answer = pb.QueryInstancesResponse(orchestrationState=map(_state, rows[:size]))
     if len(rows) > size:
-        answer.continuationToken.value = str(found[-1].key)
+        answer.continuationToken.value = str(rows[size - 1][0])
     return answer
 
 

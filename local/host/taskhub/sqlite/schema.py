@@ -10,6 +10,8 @@ from typing import IO
 VERSION = 2
 APPLICATION = 0x486F6C64  # "Hold": an SQLite file of somebody else is not touched
 CACHE_KIB = 32_768
+CHECKPOINT_PAGES = 4_000
+"""Committed pages are copied into the file when the log has 16 MB of them: often the same ones."""
 LOCK_SECONDS = 3.0
 """A hub whose host was killed needs a moment to notice and to let go."""
 
@@ -144,6 +146,8 @@ def connect(path: Path, *, is_durable: bool = True) -> sqlite3.Connection:
         db.execute(f"PRAGMA synchronous = {'FULL' if is_durable else 'NORMAL'}")
         db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         db.execute("PRAGMA temp_store = MEMORY")
+        db.execute("PRAGMA secure_delete = FAST")  # wipe what is written anyway, and no page more
+        db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         _bring_up(db)
     except sqlite3.DatabaseError as fault:
         db.close()
@@ -151,6 +155,17 @@ def connect(path: Path, *, is_durable: bool = True) -> sqlite3.Connection:
     except BadDatabase:
         db.close()
         raise
+    return db
+
+
+def reader(path: Path) -> sqlite3.Connection:
+    """A second connection to an open file, which only reads; raises BadDatabase."""
+    try:
+        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        db.execute("PRAGMA query_only = ON")
+        db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    except sqlite3.DatabaseError as fault:
+        raise BadDatabase(f"{path} cannot be read as a task hub: {fault}") from fault
     return db
 
 

@@ -78,7 +78,7 @@ class Service(WorkService):
     @answering
     async def GetInstance(self, request: Any, context: Any) -> Any:
         """The state now."""
-        return _instance(await self._state(request))
+        return _instance(self._state(request))
 
     @answering
     async def WaitForInstanceStart(self, request: Any, context: Any) -> Any:
@@ -94,18 +94,16 @@ class Service(WorkService):
         while True:
             changed = await self._delivery.changed(request.instanceId)
             try:
-                state = await self._state(request)
+                state = self._state(request)
                 if state is None or is_over(state.orchestrationStatus):
                     return _instance(state)
                 await changed
             finally:
                 changed.cancel()
 
-    async def _state(self, request: Any) -> Any:
+    def _state(self, request: Any) -> Any:
         wanted = request.getInputsAndOutputs
-        return await self._do(
-            lambda tx: queries.state(tx, request.instanceId, with_payloads=wanted)
-        )
+        return self._read(lambda tx: queries.state(tx, request.instanceId, with_payloads=wanted))
 
     @answering
     async def RaiseEvent(self, request: Any, context: Any) -> Any:
@@ -158,12 +156,12 @@ class Service(WorkService):
     @answering
     async def QueryInstances(self, request: Any, context: Any) -> Any:
         """A page of states."""
-        return await self._do(lambda tx: queries.page(tx, request.query))
+        return self._read(lambda tx: queries.page(tx, request.query))
 
     @answering
     async def ListInstanceIds(self, request: Any, context: Any) -> Any:
         """A page of ids of finished instances."""
-        return await self._do(lambda tx: queries.ended_ids(tx, request))
+        return self._read(lambda tx: queries.ended_ids(tx, request))
 
     @answering
     async def PurgeInstances(self, request: Any, context: Any) -> Any:
@@ -196,7 +194,7 @@ class Service(WorkService):
             instance = messages.by_id(tx, request.instanceId)
             return None if instance is None else history.events_of(tx, instance.key)
 
-        found = await self._do(read)
+        found = self._read(read)
         if found is None:
             await context.abort(
                 grpc.StatusCode.NOT_FOUND, limits.not_found(request.instanceId).message
@@ -236,14 +234,12 @@ class Service(WorkService):
     async def GetEntity(self, request: Any, context: Any) -> Any:
         """One entity, with its state if asked for."""
         wanted = request.includeState
-        return await self._do(
-            lambda tx: entity_queries.one(tx, request.instanceId, with_state=wanted)
-        )
+        return self._read(lambda tx: entity_queries.one(tx, request.instanceId, with_state=wanted))
 
     @answering
     async def QueryEntities(self, request: Any, context: Any) -> Any:
         """A page of entities."""
-        return await self._do(lambda tx: entity_queries.page(tx, request.query))
+        return self._read(lambda tx: entity_queries.page(tx, request.query))
 
     @answering
     async def CleanEntityStorage(self, request: Any, context: Any) -> Any:

@@ -51,6 +51,9 @@ class WorkService(rpc.TaskHubSidecarServiceServicer):  # type: ignore[misc]
     async def _do[T](self, work: Callable[[Transaction], T]) -> T:
         return await self._store().call(work)
 
+    def _read[T](self, work: Callable[[Transaction], T]) -> T:
+        return self._store().read(work)
+
     async def GetWorkItems(self, request: Any, context: Any) -> AsyncIterator[bytes]:
         """Work items until the worker goes away; what it then still holds is handed out again."""
         stream = Stream.of(request)

@@ -24,12 +24,15 @@ from shared.protection.item_rules import (
 )
 from shared.protection.passes import Pass
 from shared.vault.model import GraphUse, Row, SliceResult
+from shared.vault.rules import BY_ID
 from shared.vault.run import Run
 from shared.vault.slices import Slice
 
 # vault.md V51: a crash repeats at most one slice.
 MAX_ITEMS = 5_000
 MAX_BYTES = 256 * 1024 * 1024
+# The item is no longer at its source (microsoft365.md M19).
+GONE = "gone"
 
 
 class Meter(Protocol):
@@ -174,7 +177,8 @@ class _Work:
             for source_id in waiting:
                 row = held.get(source_id)
                 if row is not None and not self.is_spent():
-                    await self._start(_from_row(row), row, listed=False)
+                    change = _from_row(row, self._run.ref.workload)
+                    await self._start(change, row, listed=False)
             await self._land(0)
         finally:
             await self._cancel()
@@ -229,7 +233,12 @@ class _Work:
         try:
             whole = await fetch_into(self._slice, self._workload, change, stop=self.is_spent)
         except ItemSkipped as skip:
-            self._slice.skipped(item, skip.cause, _with_content(row))
+            if skip.cause == GONE and not listed:
+                # No page names it, so no skip may keep its row: an enumeration without a delta
+                # token would never report it removed.
+                self._slice.gone(item["i"], change.container)
+            else:
+                self._slice.skipped(item, skip.cause, _with_content(row))
         except ItemFailed as failed:
             if not listed:
                 self._pass.tried[item["i"]] = failed.reason
@@ -272,12 +281,13 @@ def _with_content(row: Row | None) -> Row | None:
     return row if row is not None and row.has_content else None
 
 
-def _from_row(row: Row) -> Change:
+def _from_row(row: Row, workload: str) -> Change:
     item: dict[str, Any] = _shown(row.item)
+    inside = row.source_id.partition("/")[0] if workload in BY_ID else item.get("p", "")
     return Change(
         item=item,
         removed=False,
-        container=str(item.get("p", "")),
+        container=str(inside),
         fetch={"id": item["i"]},
         content=True,
     )

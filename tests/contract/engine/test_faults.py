@@ -180,3 +180,20 @@ async def test_mailbox_without_a_licence_is_skipped_by_name(ground: Ground) -> N
     run = (await ground.runs(session))["mailbox", user["id"]]
     assert (run.state, run.error) == (RunState.SKIPPED, "mailbox_not_enabled")
     assert session.state is SessionState.SUCCESS
+
+
+async def test_m23_an_item_of_the_retry_list_that_is_gone_leaves_it(ground: Ground) -> None:
+    """Deleted while its token expired: no delta ever says so, and nothing is listed."""
+    user = ground.cloud.user()
+    mail = await a_mail(ground, user)
+    await ground.cloud.fault("serverError", path_of(mail), times=-1)
+    session = await ground.back_up()
+    assert session.state is SessionState.WARNING
+    await ground.cloud.admin("DELETE", "/faults")
+    await ground.cloud.in_tenant("DELETE", f"/users/{user['id']}/mails/{mail['id']}")
+    await ground.cloud.fault("expireDelta", "messages/delta", times=40)
+    session = await ground.back_up()
+    assert session.state is SessionState.SUCCESS, session
+    run = (await ground.runs(session))["mailbox", user["id"]]
+    assert mail["id"] not in await ground.held(run)
+    await equal(ground, session)

@@ -17,6 +17,7 @@ from functions.timers.reap_answers import blueprint as reap_answers
 from functions.timers.reconcile_orders import blueprint as reconcile_orders
 from functions.timers.start_due_backups import blueprint as start_due_backups
 from functions.timers.start_due_drills import blueprint as start_due_drills
+from functions.timers.watch_jobs import blueprint as watch_jobs
 from functions.timers.watch_sessions import blueprint as watch_sessions
 from orchestrations.backup import blueprint as backup
 from orchestrations.batch_edit import blueprint as batch_edit
@@ -33,6 +34,7 @@ app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 TIMERS = (
     start_due_backups,
     watch_sessions,
+    watch_jobs,
     keep_every_vault,
     keep_audit,
     reap_answers,

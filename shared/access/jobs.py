@@ -1,6 +1,8 @@
 """Rows of one customer's jobs (restores, exports, drills), seen through the caller's scope."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
@@ -11,6 +13,7 @@ from shared.kit.errors import NotFound
 from shared.kit.tables import LostRace, Row, Tables
 
 _RACES = 12
+_OPEN = "open"
 
 
 def missing(some_id: str) -> NotFound:
@@ -18,11 +21,20 @@ def missing(some_id: str) -> NotFound:
     return NotFound(f"There is nothing with the id {some_id[:64]!r}.")
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A job that somebody has asked for, and when."""
+
+    partner_id: str
+    job_id: str
+    at: datetime
+
+
 class Jobs[J: BaseModel]:
     """One table of jobs: a row per job, partition customer, its key the job's id.
 
-    The model names its `partner_id`, `customer_id`, `etag` and its id under `id_field`; where
-    owners may see their own jobs (CUS-39) it names who asked as `requested_by`.
+    The model names its `partner_id`, `customer_id`, `created_at`, `etag` and its id under
+    `id_field`; where owners may see their own jobs (CUS-39) it names who asked as `requested_by`.
     """
 
     def __init__(
@@ -36,11 +48,16 @@ class Jobs[J: BaseModel]:
         return self._read(await self._row(tables, scope, job_id))
 
     async def add(self, tables: Tables, scope: Scope, job: J) -> J:
-        """Create; `RowExists` when the id is taken, NotFound outside the scope."""
+        """Create; `RowExists` when the id is taken, NotFound outside the scope.
+
+        A note of it is written first: whatever breaks, `open_jobs` names what was asked for.
+        """
         values = job.model_dump(mode="json")
         if values["partner_id"] != scope.partner_id or not scope.covers(values["customer_id"]):
             raise missing(values[self._id_field])
         row = Row(values["customer_id"], values[self._id_field], values)
+        noted = {"partner_id": scope.partner_id, "created_at": values["created_at"]}
+        await tables[self._table].upsert(Row(_OPEN, row.key, noted))
         return _with_etag(job, await tables[self._table].insert(row))
 
     async def change(
@@ -90,6 +107,16 @@ class Jobs[J: BaseModel]:
             if len(found) >= limit:
                 break
         return found
+
+    async def open_jobs(self, tables: Tables) -> AsyncIterator[Asked]:
+        """Everybody's jobs whose end nobody has noted yet (`settle`), also such as were lost."""
+        async for row in tables[self._table].query(_OPEN):
+            at = datetime.fromisoformat(row.values["created_at"])
+            yield Asked(row.values["partner_id"], row.key, at)
+
+    async def settle(self, tables: Tables, job_id: str) -> None:
+        """The job has ended, or is gone: nobody has to look after it any more."""
+        await tables[self._table].delete(_OPEN, job_id)
 
     async def _row(self, tables: Tables, scope: Scope, job_id: str) -> Row:
         customer_id = ids.customer_of(job_id, self._kind)

@@ -2,10 +2,13 @@
 found in each object (partition drill).
 """
 
+import contextlib
+
 from shared.access.jobs import Jobs
 from shared.access.model import Scope
 from shared.drills.model import Drill, Sampled
 from shared.kit import ids
+from shared.kit.errors import NotFound
 from shared.kit.tables import Row, RowExists, Tables
 
 TABLE = "Drills"
@@ -13,10 +16,14 @@ _DRILLS = Jobs(TABLE, ids.DRILL, Drill, "drill_id", for_owners=False)
 
 get = _DRILLS.get
 change = _DRILLS.change
+open_jobs = _DRILLS.open_jobs
+settle = _DRILLS.settle
 
 
 async def add(tables: Tables, scope: Scope, drill: Drill) -> Drill:
     """Create; the one that is there when the id is taken."""
+    with contextlib.suppress(NotFound):
+        return await get(tables, scope, drill.drill_id)
     try:
         return await _DRILLS.add(tables, scope, drill)
     except RowExists:

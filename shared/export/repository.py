@@ -18,6 +18,8 @@ _EXPORTS = Jobs(TABLE, ids.EXPORT, Export, "export_id")
 
 get = _EXPORTS.get
 change = _EXPORTS.change
+open_jobs = _EXPORTS.open_jobs
+settle = _EXPORTS.settle
 list_exports = _EXPORTS.page
 
 

@@ -19,6 +19,8 @@ _RESTORES = Jobs(TABLE, ids.RESTORE, Restore, "restore_id")
 get = _RESTORES.get
 add = _RESTORES.add
 change = _RESTORES.change
+open_jobs = _RESTORES.open_jobs
+settle = _RESTORES.settle
 list_restores = _RESTORES.page
 
 

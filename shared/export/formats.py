@@ -25,13 +25,21 @@ _BY_CODEC = {"mime": EML, "file": FILE, "json": JSON, "fts": FTS}
 def _ics(stored: bytes) -> bytes:
     from shared.microsoft365.ics import event_to_ics
 
-    return event_to_ics(stored)
+    return _told(event_to_ics, stored)
 
 
 def _vcf(stored: bytes) -> bytes:
     from shared.microsoft365.vcf import contact_to_vcf
 
-    return contact_to_vcf(stored)
+    return _told(contact_to_vcf, stored)
+
+
+def _told(render: Render, stored: bytes) -> bytes:
+    """A member that is missing or of another kind is as wrong as no JSON at all."""
+    try:
+        return render(stored)
+    except (AttributeError, LookupError, TypeError) as wrong:
+        raise ValueError(f"{type(wrong).__name__}: {wrong}") from wrong
 
 
 BY_KIND = {"event": Format(".ics", _ics), "contact": Format(".vcf", _vcf)}

@@ -1,6 +1,7 @@
 """What the operator registers of channels: what plans stand for, and keys that sign documents."""
 
 from datetime import UTC
+from decimal import Decimal
 from typing import Annotated
 
 from fastapi import Depends
@@ -18,13 +19,38 @@ from shared.kit.errors import Invalid, NotFound
 from shared.kit.ids import new_id
 from shared.licensing.model import PaymentOption
 from shared.marketplace import service
+from shared.marketplace.dimensions import Dimension, Gathering, Meter
 from shared.marketplace.model import CLOUDBLUE, MICROSOFT, Offer, Sale
 from shared.marketplace.signed import SellerKey, readable
 
 router = Router(tags=["orders"])
 Operator = Annotated[Caller, Depends(requires("pools.order"))]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
+Units = Annotated[Decimal, Field(ge=0, le=1_000_000_000, decimal_places=6)]
+MOST_DIMENSIONS = 30
+"""That a plan of Microsoft's marketplace can have."""
 Source = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+
+
+class DimensionModel(ApiModel):
+    """A dimension of a plan: which of our meters the marketplace bills by."""
+
+    dimension: Word = Field(description="The marketplace's id; at CloudBlue the item's mpn")
+    meter: Meter
+    gathering: Gathering = Field(
+        default=Gathering.SUM, description="What the days of a month of the term come to"
+    )
+    per: Decimal = Field(
+        default=Decimal(1), gt=0, le=1_000_000, decimal_places=6,
+        description="Units of the meter that are one of the dimension: 30 GB days a GB month",
+    )  # fmt: skip
+    included: Units = Field(default=Decimal(0), description="Free units of a month of the term")
+    included_per_seat: Units = Field(default=Decimal(0), description="The same for each seat")
+
+    @classmethod
+    def of(cls, dimension: Dimension) -> "DimensionModel":
+        """As it is shown."""
+        return cls.model_validate(dimension.model_dump())
 
 
 class OfferModel(ApiModel):
@@ -37,6 +63,9 @@ class OfferModel(ApiModel):
     payment_option: PaymentOption
     seller: Word = Field(description="What pools say as their source")
     entitlements: dict[str, int | bool] = Field(default={}, max_length=20)
+    dimensions: list[DimensionModel] = Field(
+        default=[], max_length=MOST_DIMENSIONS, description="What is billed by use, beside the plan"
+    )
 
     @classmethod
     def of(cls, offer: Offer) -> "OfferModel":
@@ -49,6 +78,7 @@ class OfferModel(ApiModel):
             payment_option=offer.sale.payment_option,
             seller=offer.sale.source,
             entitlements=offer.sale.entitlements,
+            dimensions=[DimensionModel.of(each) for each in offer.dimensions],
         )
 
 
@@ -99,7 +129,16 @@ async def register_offer(body: OfferModel, _: Operator) -> OfferModel:
     )
     if body.source not in (MICROSOFT, CLOUDBLUE):
         raise Invalid("Only marketplaces have plans.", pointer="/source")
-    offer = Offer(source=body.source, offer_id=body.offer_id, plan_id=body.plan_id, sale=sale)
+    names = [each.dimension for each in body.dimensions]
+    if len(set(names)) < len(names):
+        raise Invalid("Name every dimension once.", pointer="/dimensions")
+    offer = Offer(
+        source=body.source,
+        offer_id=body.offer_id,
+        plan_id=body.plan_id,
+        sale=sale,
+        dimensions=tuple(Dimension(**each.model_dump()) for each in body.dimensions),
+    )
     return OfferModel.of(await service.register_offer(deps(), catalogue(), offer))
 
 

@@ -4,8 +4,19 @@ from datetime import date
 from typing import Annotated, Any
 
 from fastapi import Depends, Query
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import BeforeValidator
 
+from functions.api.orders_models import (
+    BindIn,
+    DeliveryOut,
+    DroppedOut,
+    EntryOut,
+    MeteredOut,
+    OrderExplainedOut,
+    OrderOut,
+    RetryOut,
+    TokenIn,
+)
 from functions.api.paging import Pages
 from functions.api.protection_models import PageOf, PageSize, SkipToken
 from functions.api.routing import Router
@@ -14,133 +25,21 @@ from functions.binding import WITH_DURABLE, current_client
 from functions.starting import start
 from shared.access.model import Caller, Scope
 from shared.bootstrap import deps
-from shared.catalogue.model import Channel
-from shared.kit.api_model import ApiModel, Instant
 from shared.marketplace import documents, service
 from shared.marketplace.inbox import instance_of
-from shared.marketplace.model import ChannelEvent, Entry, EventState, Order, OrderState
+from shared.marketplace.model import (
+    ChannelEvent,
+    OrderState,
+)
 
 router = Router(tags=["orders"])
 Reader = Annotated[Caller, Depends(requires("licences.read"))]
 Writer = Annotated[Caller, Depends(requires("licences.write"))]
 Operator = Annotated[Caller, Depends(requires("pools.order"))]
-Word = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
 MOST = 100
 _STATES = {state.lower(): state for state in OrderState}
 AnyCase = BeforeValidator(lambda text: _STATES.get(str(text).lower(), text))
 """States are found however they are written."""
-
-
-class OrderOut(ApiModel):
-    """One purchase on one channel (24.2 Order)."""
-
-    id: str
-    source: str
-    external_id: str
-    state: OrderState
-    code: str | None = Field(description="Why it is parked, or a change was refused")
-    reason: str | None
-    is_parked: bool = Field(description="An event waits for a person, also where the order lives")
-    partner_id: str | None
-    customer_id: str | None
-    channel: Channel | None
-    item: str | None
-    offer_id: str
-    plan_id: str
-    quantity: int | None = Field(description="What the pools hold")
-    channel_quantity: int | None = Field(description="What the channel says")
-    channel_status: str
-    start: date | None
-    end: date | None
-    created_at: Instant
-    updated_at: Instant
-
-    @classmethod
-    def of(cls, order: Order) -> "OrderOut":
-        """As it is shown."""
-        told = {name: getattr(order, name) for name in cls.model_fields if name != "id"}
-        told |= {"code": order.code or None, "reason": order.reason or None}
-        return cls(id=order.order_id, **told)
-
-
-class EntryOut(ApiModel):
-    """A line of an order's ledger."""
-
-    number: int
-    at: Instant
-    what: str
-    said: str
-    event_id: str | None
-    pool_id: str | None
-    ledger_events: list[int] = Field(description="Numbers in the licence ledger")
-    notices: list[dict[str, Any]]
-
-    @classmethod
-    def of(cls, entry: Entry) -> "EntryOut":
-        """As it is shown."""
-        return cls(
-            number=entry.number,
-            at=entry.at,
-            what=entry.what,
-            said=entry.said,
-            event_id=entry.event_id or None,
-            pool_id=entry.pool_id,
-            ledger_events=list(entry.events),
-            notices=list(entry.notices),
-        )
-
-
-class DeliveryOut(ApiModel):
-    """What a channel sent."""
-
-    event_id: str
-    kind: str
-    action: str
-    state: EventState
-    reason: str | None
-    received_at: Instant
-    sha256: str
-    body: str = Field(description="As it was received; cut where it was too long to keep")
-
-    @classmethod
-    def of(cls, event: ChannelEvent) -> "DeliveryOut":
-        """As it is shown."""
-        return cls(
-            event_id=event.event_id,
-            kind=str(event.kind),
-            action=event.action,
-            state=event.state,
-            reason=event.reason or event.fault or None,
-            received_at=event.received_at,
-            sha256=event.digest,
-            body=event.raw,
-        )
-
-
-class OrderExplainedOut(ApiModel):
-    """Why an order is as it is."""
-
-    order: OrderOut
-    entries: list[EntryOut]
-    deliveries: list[DeliveryOut]
-
-
-class TokenIn(ApiModel):
-    """The token that a landing page was opened with."""
-
-    token: Annotated[str, StringConstraints(min_length=1, max_length=4000)]
-
-
-class BindIn(ApiModel):
-    """Whose order it is."""
-
-    partner_id: Word
-
-
-class RetryOut(ApiModel):
-    """A further look at an order was asked for."""
-
-    event_id: str
 
 
 @router.get("/orders", operation_id="orders_list", summary="List orders")
@@ -186,6 +85,31 @@ async def explain(order_id: str, caller: Reader) -> OrderExplainedOut:
         entries=[EntryOut.of(entry) for entry in entries],
         deliveries=[DeliveryOut.of(event) for event in events],
     )
+
+
+@router.get(
+    "/orders/{order_id}/metering",
+    operation_id="orders_metering",
+    summary="What was told of its use?",
+)
+async def metering_of(
+    order_id: str,
+    caller: Reader,
+    since: Annotated[date | None, Query(description="Hours from this day on; else 62 days")] = None,
+) -> PageOf[MeteredOut]:
+    """Units per dimension and hour as the marketplace has answered them, and what waits."""
+    found = await service.metered(deps(), _scope(caller), order_id, since)
+    return PageOf(value=[MeteredOut.of(each) for each in found])
+
+
+@router.post(
+    "/orders/{order_id}/metering:retry",
+    operation_id="orders_metering_retry",
+    summary="Tell refused units anew",
+)
+async def retry_metering(order_id: str, _: Operator) -> DroppedOut:
+    """After a dimension was corrected: what was refused is told again after the next evening."""
+    return DroppedOut(records=await service.retry_metering(deps(), order_id))
 
 
 @router.post(

@@ -1,4 +1,4 @@
-"""The clocks of orders: compare with the channels, send what was metered, look for differences."""
+"""The clocks of orders: compare with the channels, tell what was used, look for differences."""
 
 import logging
 
@@ -8,9 +8,10 @@ import azure.functions as func
 from functions.starting import start
 from shared.bootstrap import deps
 from shared.kit.errors import HoldfastError
-from shared.marketplace import metering, reconciling
+from shared.marketplace import metering, reconciling, usage_files
 from shared.marketplace.inbox import instance_of
-from shared.marketplace.model import MICROSOFT
+from shared.marketplace.model import CLOUDBLUE, MICROSOFT
+from shared.usage import metered
 
 blueprint = df.Blueprint()
 log = logging.getLogger(__name__)
@@ -38,10 +39,11 @@ async def reconcile_orders(tick: func.TimerRequest, client: df.DurableFunctionsC
 
 @blueprint.timer_trigger(arg_name="tick", schedule="0 10 * * * *")
 async def submit_metering(tick: func.TimerRequest) -> None:  # noqa: ARG001
-    """Send the hours that are over (marketplace-auth.md 1.7)."""
+    """Queue what evenings have measured and send the hours that are over (marketplace-auth 1.7)."""
     if MICROSOFT not in deps().channels.asked:
         return
     try:
+        log.info("metering queued: %s", await metered.tell_everywhere(deps()))
         log.info("metering sent: %s", await metering.submit(deps()))
     except HoldfastError:  # all of it still waits: the next hour sends it
         log.exception("metering was not sent")
@@ -52,3 +54,12 @@ async def compare_metering(tick: func.TimerRequest) -> None:  # noqa: ARG001
     """What the marketplace counts otherwise is told once a day."""
     if MICROSOFT in deps().channels.asked:
         await metering.find_mismatches(deps())
+
+
+@blueprint.timer_trigger(arg_name="tick", schedule="0 40 * * * *")
+async def submit_usage_files(tick: func.TimerRequest) -> None:  # noqa: ARG001
+    """CloudBlue's files of last month, once it is closed; and how those that wait stand."""
+    if CLOUDBLUE not in deps().channels.asked:
+        return
+    log.info("usage files sent: %s", await metered.send_files(deps()))
+    log.info("usage files followed: %s", await usage_files.follow(deps()))

@@ -4,7 +4,6 @@ Every change is a request that waits for our answer; the asset is the truth. Con
 of a term: a term rolls on from the day of purchase until the asset is terminated.
 """
 
-import calendar
 import re
 from collections.abc import AsyncIterator
 from datetime import date, datetime, timedelta
@@ -15,6 +14,7 @@ import orjson
 
 from shared.kit.clock import Clock
 from shared.marketplace import workbook
+from shared.marketplace.dimensions import months_after
 from shared.marketplace.http import Caller, json_of
 from shared.marketplace.model import (
     CLOUDBLUE,
@@ -48,6 +48,10 @@ STATUSES = {
 WANTED = {
     "purchase": Status.ACTIVE, "resume": Status.ACTIVE, "suspend": Status.SUSPENDED,
     "cancel": Status.CANCELLED,
+}  # fmt: skip
+FILES = {
+    "invalid": UsageStatus.REJECTED, "rejected": UsageStatus.REJECTED,
+    "accepted": UsageStatus.ACCEPTED, "closed": UsageStatus.ACCEPTED,
 }  # fmt: skip
 MONTHS = {"P1M": 1, "P1Y": 12, "P2Y": 24, "P3Y": 36}
 LOOK_AHEAD = timedelta(days=1)
@@ -150,23 +154,38 @@ class CloudBlue:
         ]
 
     async def report_usage(self, records: list[UsageRecord]) -> list[UsageResult]:
-        """One usage file: made, uploaded as a workbook, submitted."""
-        made = json_of(await self._caller.call("POST", "/usage/files", json={"name": "usage"}))
+        """One usage file: made, uploaded as a workbook, and submitted once it is read."""
+        return await self.send_file("usage", "", records)
+
+    async def send_file(
+        self, name: str, product: str, records: list[UsageRecord]
+    ) -> list[UsageResult]:
+        """The same under a name, of one product; `Waiting` until the other side has decided."""
+        asked = {"name": name} | ({"product": {"id": product}} if product else {})
+        made = json_of(await self._caller.call("POST", "/usage/files", json=asked))
         file_id = str(made["id"])
-        where = f"/usage/files/{quote(file_id, safe='')}"
         content = workbook.usage(records)
         files = {"usage_file": ("usage.xlsx", content, workbook.MEDIA_TYPE)}
-        told = json_of(await self._caller.call("POST", f"{where}/upload", files=files)) or {}
-        ready = told.get("status") != "invalid"
-        if ready:
-            await self._caller.call("POST", f"{where}/submit", json={})
-        status = UsageStatus.ACCEPTED if ready else UsageStatus.REJECTED
-        said = str(told.get("error") or "")
+        path = f"{_file(file_id)}/upload"
+        told = json_of(await self._caller.call("POST", path, files=files)) or {}
+        status, word, said = await self._follow(file_id, told)
         return [
             UsageResult(record=record, status=status, reference=file_id, said=said,
-                        channel_status=str(told.get("status")))
+                        channel_status=word)
             for record in records
         ]  # fmt: skip
+
+    async def follow_file(self, file_id: str) -> tuple[UsageStatus, str, str]:
+        """How a file stands, submitted when it has become ready: status, their word, a reason."""
+        return await self._follow(
+            file_id, json_of(await self._caller.call("GET", _file(file_id))) or {}
+        )
+
+    async def _follow(self, file_id: str, told: dict[str, Any]) -> tuple[UsageStatus, str, str]:
+        if told.get("status") == "ready":
+            told = json_of(await self._caller.call("POST", f"{_file(file_id)}/submit", json={}))
+        word = str((told or {}).get("status") or "")
+        return FILES.get(word, UsageStatus.WAITING), word, str((told or {}).get("error") or "")
 
     async def close(self) -> None:
         """End the connections."""
@@ -182,6 +201,10 @@ class CloudBlue:
             told = _TOTAL.search(got.headers.get("content-range", ""))
             total = int(told[1]) if told else 0
             start += max(len(rows), 1)
+
+
+def _file(file_id: str) -> str:
+    return f"/usage/files/{quote(file_id, safe='')}"
 
 
 def parse(hook: Hook, now: datetime) -> ChannelEvent:
@@ -249,13 +272,6 @@ def term_end(start: date, months: int, today: date) -> date:
     while months_after(start, months * number) - timedelta(days=1) < today + LOOK_AHEAD:
         number += 1
     return months_after(start, months * number) - timedelta(days=1)
-
-
-def months_after(day: date, months: int) -> date:
-    """The same day some months later, or the last of a shorter month."""
-    year, month = divmod(day.month - 1 + months, 12)
-    year, month = day.year + year, month + 1
-    return date(year, month, min(day.day, calendar.monthrange(year, month)[1]))
 
 
 def _text(told: Any, name: str) -> str:

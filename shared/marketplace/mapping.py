@@ -76,6 +76,7 @@ def stated(order: Order, truth: ChannelSubscription, state: OrderState) -> Order
             "offer_id": truth.offer_id,
             "plan_id": truth.plan_id,
             "fingerprint": truth.fingerprint,
+            "anchor": order.anchor or truth.start,
         }
     )
 

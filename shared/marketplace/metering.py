@@ -1,6 +1,6 @@
 """Hourly metering: usage is queued here, and sent once an hour in batches of 25.
 
-    usage~{source}        {hour}~{resource}~{dimension}    waits
+    usage~{source}        {hour}~{resource}~{dimension}    waits; why, where it was asked before
     metered~{resource}    {hour}~{dimension}               was answered, for good
 
 An hour, a resource and a dimension are one event: the marketplace takes no second one. What came
@@ -10,9 +10,9 @@ too late for its hour is added to the present one; nothing is ever subtracted.
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared.access.model import Scope
 from shared.kit.clock import to_text
@@ -22,6 +22,7 @@ from shared.licensing.repository import TABLE as LICENSING
 from shared.licensing.rules import telling
 from shared.marketplace.model import (
     MICROSOFT,
+    Order,
     OrderState,
     UsageRecord,
     UsageResult,
@@ -51,9 +52,8 @@ async def queue(deps: "Deps", record: UsageRecord) -> bool:
     told = record.model_copy(update={"hour": hour})
     if await deps.orders.table.find(_done(told), _done_key(told)) is not None:
         return False
-    row = Row(f"usage~{told.source}", _key(told), {"record": told.model_dump(mode="json")})
     try:
-        await deps.orders.table.insert(row)
+        await deps.orders.table.insert(Row(f"usage~{told.source}", _key(told), _waits(told)))
     except RowExists:
         return False
     return True
@@ -84,10 +84,55 @@ async def submit(deps: "Deps", source: str = MICROSOFT) -> dict[str, int]:
     return dict(counts)
 
 
-async def results(deps: "Deps", external_id: str) -> list[UsageResult]:
-    """Everything that was reported for a subscription, by hour."""
-    found = deps.orders.table.query(f"metered~{key_of(external_id)}")
+async def results(
+    deps: "Deps", external_id: str, since: datetime | None = None
+) -> list[UsageResult]:
+    """What was answered for a subscription, by hour; everything, or from an hour on."""
+    after = to_text(since) if since else ""  # every key of that hour is behind it
+    found = deps.orders.table.query(f"metered~{key_of(external_id)}", after=after)
     return [UsageResult.model_validate(row.values["result"]) async for row in found]
+
+
+async def waiting(deps: "Deps", source: str, external_id: str) -> list[UsageResult]:
+    """What waits for a subscription, by hour, with what was said where it was asked before."""
+    rows = deps.orders.table.query(
+        f"usage~{source}", where="resource eq @resource", parameters={"resource": external_id}
+    )
+    return [_waiting_result(row) async for row in rows]
+
+
+async def told(deps: "Deps", order: Order, since: datetime) -> dict[tuple[str, date], Decimal]:
+    """Dimension and period -> units that were told or wait, of records from an hour on.
+
+    What was too late for its hour counts where it went; where the marketplace holds another
+    quantity, that is what counts; what it refused is told and not told again.
+    """
+    found: dict[tuple[str, date], Decimal] = {}
+    answered = await results(deps, order.external_id, since)
+    for each in (*answered, *await waiting(deps, order.source, order.external_id)):
+        record = each.record
+        if each.status is UsageStatus.EXPIRED or each.is_dropped:
+            continue
+        counted = record.quantity if each.counted is None else each.counted
+        for period, units in record.shares.items():
+            key = (record.dimension, period)
+            share = units if counted == record.quantity else units * counted / record.quantity
+            found[key] = found.get(key, Decimal(0)) + share
+    return found
+
+
+async def drop_refused(deps: "Deps", external_id: str) -> int:
+    """Forget what the marketplace refused: the next evening's run tells it anew; how much."""
+    table, dropped = deps.orders.table, 0
+    async for row in table.query(f"metered~{key_of(external_id)}"):
+        result = UsageResult.model_validate(row.values["result"])
+        if result.status is not UsageStatus.REJECTED or result.is_dropped:
+            continue
+        told = result.model_copy(update={"is_dropped": True})
+        row.values["result"] = told.model_dump(mode="json")
+        await table.replace(row)
+        dropped += 1
+    return dropped
 
 
 async def find_mismatches(deps: "Deps") -> list[str]:
@@ -156,10 +201,8 @@ async def _roll_on(deps: "Deps", row: Row, now: datetime) -> None:
     told = {"result": expired.model_dump(mode="json")}
     await table.upsert(Row(_done(record), _done_key(record), told))
     held = await table.find(row.partition, _key(target))
-    both = target.quantity + (_record(held).quantity if held else Decimal(0))
-    summed = {"record": target.model_copy(update={"quantity": both}).model_dump(mode="json")}
     there = held or Row(row.partition, _key(target))
-    there.values = summed
+    there.values = _waits(both(target, _record(held)) if held else target)
     try:
         await table.batch([("replace" if held else "insert", there), ("delete", row)])
     except LostRace:
@@ -171,7 +214,9 @@ async def _settle(deps: "Deps", row: Row, result: UsageResult, now: datetime) ->
     record = result.record
     if result.status is UsageStatus.RETRY or await _may_come_back(deps, result):
         log.warning("metering waits: %s %s", record.external_id, result.channel_status)
-        return UsageStatus.RETRY if result.status is UsageStatus.RETRY else UsageStatus.HELD
+        asked = UsageStatus.RETRY if result.status is UsageStatus.RETRY else UsageStatus.HELD
+        await _note(deps, row, result.model_copy(update={"status": asked}))
+        return asked
     if result.status is UsageStatus.EXPIRED:
         await _roll_on(deps, row, now)
         return result.status
@@ -188,6 +233,15 @@ async def _settle(deps: "Deps", row: Row, result: UsageResult, now: datetime) ->
     return result.status
 
 
+async def _note(deps: "Deps", row: Row, result: UsageResult) -> None:
+    """Why it still waits, for whoever looks."""
+    row.values["last"] = result.model_dump(mode="json", exclude={"record"})
+    try:
+        await deps.orders.table.replace(row)
+    except LostRace:  # units were added meanwhile, or another run settled it
+        log.info("metering of %s has moved on", result.record.external_id)
+
+
 async def _may_come_back(deps: "Deps", result: UsageResult) -> bool:
     """A suspended subscription may be reinstated within the day in which usage may be told."""
     if result.channel_status.lower() != "resourcenotactive":
@@ -196,12 +250,35 @@ async def _may_come_back(deps: "Deps", result: UsageResult) -> bool:
     return order is not None and order.state is OrderState.SUSPENDED
 
 
-async def _finish(deps: "Deps", row: Row, result: UsageResult) -> None:
-    """First the answer is kept, then the row goes: a run cut off in between asks once more."""
-    record = _record(row)
+async def keep(deps: "Deps", result: UsageResult) -> None:
+    """Write an answer down, over an earlier one for the same hour."""
+    record = result.record
     done = Row(_done(record), _done_key(record), {"result": result.model_dump(mode="json")})
     await deps.orders.table.upsert(done)
+
+
+async def _finish(deps: "Deps", row: Row, result: UsageResult) -> None:
+    """First the answer is kept, then the row goes: a run cut off in between asks once more."""
+    await keep(deps, result.model_copy(update={"record": _record(row)}))
     await deps.orders.table.delete(row.partition, row.key)
+
+
+def both(one: UsageRecord, other: UsageRecord) -> UsageRecord:
+    """Two records of the same resource and dimension as one, in the hour of the first."""
+    shares = dict(one.shares)
+    for period, units in other.shares.items():
+        shares[period] = shares.get(period, Decimal(0)) + units
+    total = one.quantity + other.quantity
+    return one.model_copy(update={"quantity": total, "shares": shares})
+
+
+def _waiting_result(row: Row) -> UsageResult:
+    last = row.values.get("last") or {"status": UsageStatus.WAITING}
+    return UsageResult.model_validate(last | {"record": row.values["record"]})
+
+
+def _waits(record: UsageRecord) -> dict[str, Any]:
+    return {"record": record.model_dump(mode="json"), "resource": record.external_id}
 
 
 def _record(row: Row) -> UsageRecord:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from shared.catalogue.model import Channel, PaymentModel
 from shared.kit.ids import ALPHABET, CUSTOMER_LENGTH
 from shared.licensing.model import PaymentOption
+from shared.marketplace.dimensions import Dimension
 
 MICROSOFT, CLOUDBLUE = "microsoft", "cloudblue"
 _KEY = re.compile(r"[A-Za-z0-9._-]{1,120}")
@@ -157,6 +158,8 @@ class Offer(_Kept):
     offer_id: str
     plan_id: str
     sale: Sale
+    dimensions: tuple[Dimension, ...] = ()
+    """What the marketplace bills by use, beside the plan's price."""
 
 
 class Order(_Kept):
@@ -184,6 +187,8 @@ class Order(_Kept):
     channel_status: str = ""
     start: date | None = None
     end: date | None = None
+    anchor: date | None = None
+    """First day of its first term: months of metering are counted from it."""
     generation: int = 0
     """How often a new pool order had to be begun: after a late renewal or another item."""
     entries: int = 0
@@ -272,11 +277,17 @@ class UsageRecord(_Kept):
     hour: datetime
     """The hour it was used in; minutes are cut off."""
     quantity: Decimal
+    until: datetime | None = None
+    """End of what it is about, where that is not an hour."""
+    shares: dict[date, Decimal] = {}
+    """First day of a period -> the units that belong to it."""
 
 
 class UsageStatus(StrEnum):
     """What a channel said of a usage record."""
 
+    WAITING = "Waiting"
+    """Not asked yet."""
     ACCEPTED = "Accepted"
     MISMATCH = "Mismatch"
     """Another quantity was accepted before: a person has to look."""
@@ -298,6 +309,8 @@ class UsageResult(_Kept):
     said: str = ""
     counted: Decimal | None = None
     """What the channel holds instead, where it says so."""
+    is_dropped: bool = False
+    """Refused, and told anew since."""
 
 
 @dataclass(frozen=True, slots=True)

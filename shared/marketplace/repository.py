@@ -148,12 +148,25 @@ class Orders:
         values = {
             "source": order.source, "state": str(order.state), "partner": order.partner_id,
             "parked": order.is_parked,
+            "plan": _offer_key(order.source, order.offer_id, order.plan_id),
         }  # fmt: skip
         await self.table.upsert(Row(_ALL, order.order_id, values))
         if order.partner_id:
             await self.table.upsert(Row(f"partner~{order.partner_id}", order.order_id, values))
         if before is not None and before.partner_id not in (None, order.partner_id):
             await self.table.delete(f"partner~{before.partner_id}", order.order_id)
+
+    async def of_plan(self, offer: Offer) -> list[Order]:
+        """Every order of a plan."""
+        plan = _offer_key(offer.source, offer.offer_id, offer.plan_id)
+        rows = self.table.query(_ALL, where="plan eq @plan", parameters={"plan": plan})
+        found = [await self.find(row.key) async for row in rows]
+        # The lists are written after the order: what it says itself counts.
+        return [
+            order
+            for order in found
+            if order and (order.offer_id, order.plan_id) == (offer.offer_id, offer.plan_id)
+        ]
 
     # -- offers --------------------------------------------------------------------------------
 

@@ -1,11 +1,12 @@
 """Orders as people see and move them: read, explain, claim, retry; offers and keys."""
 
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from shared.access.model import Scope
 from shared.catalogue.model import Catalogue
 from shared.kit.errors import Invalid, NotFound
-from shared.marketplace import inbox
+from shared.marketplace import inbox, metering
 from shared.marketplace.model import (
     ChannelEvent,
     Entry,
@@ -13,6 +14,7 @@ from shared.marketplace.model import (
     Offer,
     Order,
     OrderState,
+    UsageResult,
     local_event,
 )
 from shared.marketplace.refusals import OrderClaimed
@@ -20,6 +22,9 @@ from shared.marketplace.repository import entry
 
 if TYPE_CHECKING:
     from shared.bootstrap import Deps
+
+METERED_DAYS = timedelta(days=62)
+"""Two months of a term: as far back as metering looks itself."""
 
 
 async def get(deps: "Deps", scope: Scope | None, order_id: str) -> Order:
@@ -46,6 +51,25 @@ async def explain(
     ids = dict.fromkeys(each.event_id for each in entries if each.event_id)
     found = [await deps.orders.event(order.source, event_id) for event_id in ids]
     return order, entries, [event for event in found if event is not None]
+
+
+async def metered(
+    deps: "Deps", scope: Scope | None, order_id: str, since: date | None
+) -> list[UsageResult]:
+    """What was told of an order's use and what waits, by hour."""
+    order = await get(deps, scope, order_id)
+    first = since or deps.clock.now().date() - METERED_DAYS
+    begin = datetime.combine(first, time(), UTC)
+    answered = await metering.results(deps, order.external_id, begin)
+    waiting = await metering.waiting(deps, order.source, order.external_id)
+    mine = [each for each in answered if each.record.source == order.source]
+    return sorted((*mine, *waiting), key=lambda each: (each.record.hour, each.record.dimension))
+
+
+async def retry_metering(deps: "Deps", order_id: str) -> int:
+    """Have refused units told anew; how many records."""
+    order = await get(deps, None, order_id)
+    return await metering.drop_refused(deps, order.external_id)
 
 
 async def retry(deps: "Deps", scope: Scope | None, order_id: str) -> ChannelEvent:

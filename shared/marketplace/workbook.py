@@ -37,7 +37,7 @@ def row_of(record: UsageRecord) -> list[str | float]:
         record.dimension,
         float(record.quantity),
         start,
-        to_text(record.hour + timedelta(hours=1)),
+        to_text(record.until or record.hour + timedelta(hours=1)),
         "asset.id",
         record.external_id,
     ]

@@ -41,6 +41,8 @@ class Day(BaseModel):
     """Value -> why it could not be read."""
     assigned: dict[str, int] = {}
     consumed: dict[str, int] = {}
+    pools: dict[str, str] = {}
+    """Item -> the pool its seats are from."""
     protected_users: int | None = None
     licensed_accounts: int | None = None
     stored_bytes: int | None = None

@@ -5,7 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared.access.model import Scope
 from shared.customers import repository as customers
@@ -158,30 +158,27 @@ async def _restores(
 async def _with_seats(deps: "Deps", scope: Scope, days: list[Day]) -> list[Day]:
     """What the ledger says of each day; the ledger is read once."""
     events = await deps.ledgers.ledger(scope)
-    seats: dict[tuple[str, date], tuple[dict[str, int], dict[str, int]]] = {}
+    seats: dict[tuple[str, date], dict[str, dict[str, Any]]] = {}
     for day in sorted({each.day for each in days}):
         _, subs, _ = parsed(ledger.fold(ledger.known(events, as_of=day)))
         for sub in subs.values():
             if sub.item is None:
                 continue
-            assigned, consumed = seats.setdefault((sub.customer_id, day), ({}, {}))
-            if sub.quantity:
-                assigned[sub.item] = assigned.get(sub.item, 0) + sub.quantity
+            held = seats.setdefault((sub.customer_id, day), _no_seats())
             used = sub.consumed or sub.protected
-            if used:
-                consumed[sub.item] = consumed.get(sub.item, 0) + used
+            for name, count in (("assigned", sub.quantity), ("consumed", used)):
+                if count:
+                    held[name][sub.item] = held[name].get(sub.item, 0) + count
+            if sub.pool_id and sub.quantity:
+                held["pools"][sub.item] = sub.pool_id
     return [
-        each.model_copy(
-            update=dict(
-                zip(
-                    ("assigned", "consumed"),
-                    seats.get((each.customer_id, each.day), ({}, {})),
-                    strict=True,
-                )
-            )
-        )
+        each.model_copy(update=seats.get((each.customer_id, each.day), _no_seats()))
         for each in days
     ]
+
+
+def _no_seats() -> dict[str, dict[str, Any]]:
+    return {"assigned": {}, "consumed": {}, "pools": {}}
 
 
 async def _licensed(deps: "Deps", customer: Customer) -> int | None:

@@ -1,10 +1,11 @@
 """The API in process: real routes, real token checks, real tables in Azurite, a recorded client."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from functions import binding
 from functions.api.app import build
@@ -17,6 +18,9 @@ from tests.api.licensing import Shop
 from tests.api.world import World
 from tests.api.world import build as build_world
 from tests.entra import Entra
+
+if TYPE_CHECKING:
+    from tests.api.market import Market, Site
 
 PARTNER_TENANT = "11111111-2222-3333-4444-555555555555"
 OTHER_TENANT = "22222222-2222-3333-4444-555555555555"
@@ -59,6 +63,12 @@ async def deps(
     azurite: Azurite, entra: Entra, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Deps]:
     """Collaborators of this test's event loop, over storage that the session shares."""
+    given = await _opened(azurite, entra, tmp_path_factory)
+    yield given
+    await given.close()
+
+
+async def _opened(azurite: Azurite, entra: Entra, tmp_path_factory: pytest.TempPathFactory) -> Deps:
     given = Deps(
         Settings(
             storage_connection=azurite.connection,  # type: ignore[arg-type]
@@ -75,8 +85,7 @@ async def deps(
     await prepare(given)
     for tenant in (PARTNER_TENANT, OTHER_TENANT):
         await register_partner(given, tenant, f"Partner {tenant[0]}", ["client"])
-    yield given
-    await given.close()
+    return given
 
 
 @pytest.fixture
@@ -145,3 +154,27 @@ def check_problem(answer: httpx.Response, status: int, code: str) -> dict[str, A
     assert problem["status"] == status
     assert {"type", "title", "detail", "instance", "traceId"} <= problem.keys()
     return problem
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def site(
+    azurite: Azurite, entra: Entra, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator["Site"]:
+    """The simulated marketplace and the app behind sockets: once for a module and its one loop."""
+    from tests.api.market import built
+
+    given = await _opened(azurite, entra, tmp_path_factory)
+    async with built(given) as found:
+        yield found
+    await given.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def market(site: "Site", bearer: Callable[..., dict[str, str]]) -> AsyncIterator["Market"]:
+    """A partner and plans of its own; for modules with `asyncio(loop_scope="module")`."""
+    from tests.api.market import Market
+
+    site.clear()
+    found = Market(site, bearer)
+    yield await found.open()
+    await found.api.aclose()

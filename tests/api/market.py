@@ -67,6 +67,12 @@ class Processes:
         self.started: list[str] = []
         self.is_down = False
 
+    def clear(self) -> None:
+        """Forget what was started."""
+        self.running.clear()
+        self.started.clear()
+        self.is_down = False
+
     async def schedule_new_orchestration(
         self, name: str, *, instance_id: str, **given: dict[str, str]
     ) -> str:
@@ -101,15 +107,14 @@ class Processes:
 class Market:
     """Words of tests: buy, change, wait, look."""
 
-    def __init__(
-        self, deps: Deps, server: Server, processes: Processes, url: str, bearer: Any
-    ) -> None:
-        self.deps, self.server, self.sim, self.processes = deps, server, server.sim, processes
-        self.url, self._bearer = url, bearer
-        self.api = httpx.AsyncClient(base_url=f"{url}/api/v1", trust_env=False, timeout=30)
+    def __init__(self, site: "Site", bearer: Any) -> None:
+        self.site, self.deps, self.server = site, site.deps, site.server
+        self.sim, self.processes = site.server.sim, site.processes
+        self.url, self._bearer = site.url, bearer
+        self.api = httpx.AsyncClient(base_url=f"{self.url}/api/v1", trust_env=False, timeout=30)
         self.tenant, self.operator_tenant = str(uuid.uuid4()), str(uuid.uuid4())
-        self.market = server.sim.market
-        self.out = server.sim.deliveries
+        self.market = self.sim.market
+        self.out = self.sim.deliveries
 
     async def open(self) -> "Market":
         """A partner, the operator, and the plans that are sold."""
@@ -224,6 +229,7 @@ class Market:
 
     def pass_time(self, **given: float) -> None:
         """Let time pass for both sides."""
+        self.site.passed += timedelta(**given)
         self.sim.clock.advance(timedelta(**given).total_seconds())
 
     async def give(self, quantity: int, source: str = "Microsoft") -> str:
@@ -319,8 +325,36 @@ class Seller:
         return await self.market.order(order, self.source)
 
 
+class Site:
+    """The marketplace and the app, each behind a socket; many markets may stand on it in turn."""
+
+    def __init__(self, deps: Deps, server: Server, processes: Processes, url: str) -> None:
+        self.deps, self.server, self.processes, self.url = deps, server, processes, url
+        self.passed = timedelta()
+
+    def clear(self) -> None:
+        """Nothing of the market before is left: its orders, faults, processes, its time."""
+        sim = self.server.sim
+        sim.reset()
+        sim.clock.advance(-self.passed.total_seconds())
+        sim.deliveries.url = f"{self.url}/api/v1/webhooks/microsoft"
+        self.passed = timedelta()
+        self.processes.clear()
+
+
 @asynccontextmanager
 async def opened(deps: Deps, bearer: Callable[..., dict[str, str]]) -> AsyncIterator[Market]:
+    """A site with one market on it, until the block ends."""
+    async with built(deps) as site:
+        market = Market(site, bearer)
+        try:
+            yield await market.open()
+        finally:
+            await market.api.aclose()
+
+
+@asynccontextmanager
+async def built(deps: Deps) -> AsyncIterator[Site]:
     """The marketplace and the app, each behind a socket, until the block ends."""
     publisher = Publisher(PUBLISHER_TENANT, APP, "", CLOUDBLUE_KEY)
     server = await serve(Simulator(publisher))
@@ -349,11 +383,9 @@ async def opened(deps: Deps, bearer: Callable[..., dict[str, str]]) -> AsyncIter
     while not web.started:  # noqa: ASYNC110  uvicorn has no event for it
         await asyncio.sleep(0.01)
     url = f"http://127.0.0.1:{web.servers[0].sockets[0].getsockname()[1]}"
-    market = Market(deps, server, processes, url, bearer)
     try:
-        yield await market.open()
+        yield Site(deps, server, processes, url)
     finally:
-        await market.api.aclose()
         web.should_exit = True
         await serving
         await server.close()

@@ -1,6 +1,6 @@
 """Bodies that nobody would send, at every door of the channels: answered as the protocol wants."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from shared.bootstrap import Deps
-from tests.api.market import HOOK_SECRET, YEARLY, Market, Seller, opened
+from tests.api.market import HOOK_SECRET, YEARLY, Market, Seller
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 EXAMPLES = 60
 """Per door: thrown up first, since the world of a test belongs to its own event loop."""
@@ -52,12 +53,6 @@ def _json(body: Any) -> bytes:
     import json
 
     return json.dumps(body, ensure_ascii=True).encode()
-
-
-@pytest.fixture
-async def market(deps: Deps, bearer: Callable[..., dict[str, str]]) -> AsyncIterator[Market]:
-    async with opened(deps, bearer) as found:
-        yield found
 
 
 async def thrown_at(

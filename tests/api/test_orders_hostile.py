@@ -3,24 +3,18 @@
 import asyncio
 import base64
 import random
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
 import orjson
 import pytest
 
-from shared.bootstrap import Deps
 from shared.marketplace import reconciling
 from shared.marketplace.model import MICROSOFT, ChannelAnswer, EventState
-from tests.api.market import FLY, MONTHLY, OFFER, PUBLISHER_TENANT, YEARLY, Market, opened
+from tests.api.market import FLY, MONTHLY, OFFER, PUBLISHER_TENANT, YEARLY, Market
 from tests.api.test_orders_microsoft import rule, walk
 
-
-@pytest.fixture
-async def market(deps: Deps, bearer: Callable[..., dict[str, str]]) -> AsyncIterator[Market]:
-    async with opened(deps, bearer) as found:
-        yield found
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def state(market: Market, external: str) -> tuple[Any, ...]:

@@ -1,29 +1,29 @@
 """Scenario 10 (metering) and CloudBlue Connect: requests, call-backs, usage files."""
 
-from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
-from shared.bootstrap import Deps
 from shared.marketplace import metering, usage_files
 from shared.marketplace.model import CLOUDBLUE, MICROSOFT, UsageRecord, UsageStatus
 from shared.marketplace.usage_files import UsageFileUnclear
-from tests.api.market import HOOK_SECRET, Market, opened
+from tests.api.market import HOOK_SECRET, Market
 from tests.api.test_orders_microsoft import rule, walk
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PRODUCT, MPN = "PRD-1", "CBM-SEAT"
 
 
-@pytest.fixture
-async def market(deps: Deps, bearer: Callable[..., dict[str, str]]) -> AsyncIterator[Market]:
-    async with opened(deps, bearer) as found:
-        rows = deps.tables["Marketplace"].query("usage~microsoft")
-        for row in [row async for row in rows]:  # of tests before: the storage is shared
-            await deps.tables["Marketplace"].delete(row.partition, row.key)
-        yield found
+@pytest_asyncio.fixture(loop_scope="module", autouse=True)
+async def nothing_waits(market: Market) -> None:
+    """The storage is shared: what tests before have queued is none of ours."""
+    table = market.deps.tables["Marketplace"]
+    for row in [row async for row in table.query("usage~microsoft")]:
+        await table.delete(row.partition, row.key)
 
 
 def record(market: Market, external: str, *, hours: float = 0, **changed: Any) -> UsageRecord:
@@ -285,8 +285,16 @@ async def test_cloudblue_a_month_is_one_workbook_once(market: Market) -> None:
     first = await usage_files.submit_month(market.deps, month, records)
     again = await usage_files.submit_month(market.deps, month, records)
     (sent,) = market.sim.cloudblue.files.values()
-    assert first == again == (UsageStatus.ACCEPTED, sent["id"])
-    assert sent["status"] == "pending"
+    assert first == again == (UsageStatus.WAITING, sent["id"])
+    assert sent["status"] == "pending"  # the other side has not decided
+    assert await usage_files.follow(market.deps) == {month: "Waiting"}
+    sent["status"] = "accepted"
+    assert await usage_files.follow(market.deps) == {month: "Accepted"}
+    assert await usage_files.follow(market.deps) == {}
+    kept = await metering.results(market.deps, "AS-2")
+    assert [(each.status, each.reference) for each in kept if each.reference == sent["id"]] == [
+        (UsageStatus.ACCEPTED, sent["id"])
+    ]
     told = [(row["asset_search_value"], row["quantity"]) for row in sent["rows"]]
     assert told == [("=AS-1", 25), ("AS-2", 0.5)]  # text stays text
     market.sim.rules.append(rule("POST", "/upload$", 500))

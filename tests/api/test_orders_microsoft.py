@@ -1,22 +1,17 @@
 """Scenarios 1 to 6 of the simulated marketplace: purchase, landing, changes, ends, odd shapes."""
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from local.marketplace.admin import Rule
-from shared.bootstrap import Deps
 from shared.marketplace import processing, reconciling
 from shared.marketplace.model import MICROSOFT
-from tests.api.market import FLY, MONTHLY, OFFER, PRIVATE, Market, opened
+from tests.api.market import FLY, MONTHLY, OFFER, PRIVATE, Market
 
-
-@pytest.fixture
-async def market(deps: Deps, bearer: Callable[..., dict[str, str]]) -> AsyncIterator[Market]:
-    async with opened(deps, bearer) as found:
-        yield found
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def walk(market: Market) -> Any:

@@ -1,16 +1,17 @@
 """The rows of area MKT, each through the API: signed documents, marketplaces, reports."""
 
-from collections.abc import AsyncIterator, Callable
 from datetime import date, timedelta
 from itertools import product
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
-from shared.bootstrap import Deps
 from shared.catalogue.model import Channel, PaymentModel
 from shared.licensing.model import PaymentOption
-from tests.api.market import FLY, MONTHLY, Market, Seller, opened
+from tests.api.market import FLY, MONTHLY, Market, Seller
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ALLOWED = {
     ("Prepaid", "Direct", "AnnualUpfront"),
@@ -22,13 +23,7 @@ ALLOWED = {
 }
 
 
-@pytest.fixture
-async def market(deps: Deps, bearer: Callable[..., dict[str, str]]) -> AsyncIterator[Market]:
-    async with opened(deps, bearer) as found:
-        yield found
-
-
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def distributor(market: Market) -> Seller:
     """A distributor outside marketplaces."""
     return await Seller(
@@ -36,7 +31,7 @@ async def distributor(market: Market) -> Seller:
     ).register()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def direct(market: Market) -> Seller:
     """Our own sales."""
     return await Seller(

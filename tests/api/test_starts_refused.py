@@ -127,7 +127,7 @@ async def looked(two: World, state: str | None, **after: float) -> tuple[dict[st
     hub = Hub(state)
     with pytest.MonkeyPatch.context() as changed:
         changed.setattr(two.deps, "clock", Later(timedelta(**after)))
-        return dict(await watch_jobs.look(hub)), hub  # type: ignore[arg-type]
+        return dict(await watch_jobs.look(hub)), hub
 
 
 async def states(two: World, asked: dict[str, dict[str, Any]]) -> dict[str, tuple[str, Any]]:

@@ -176,4 +176,4 @@ def test_stop_releases_whoever_waits(hub: MemoryHub | SqliteHub) -> None:
 
 
 def _waiters(hub: MemoryHub | SqliteHub) -> Any:
-    return hub._state_waiters if isinstance(hub, MemoryHub) else hub.hub._delivery._waiters
+    return hub._state_waiters if isinstance(hub, MemoryHub) else hub.hub._delivery.waiters

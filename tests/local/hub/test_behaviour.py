@@ -294,6 +294,12 @@ def test_waiting(hub: Running) -> None:
     assert started is not None
     with pytest.raises(TimeoutError):
         hub.client.wait_for_orchestration_completion(instance, timeout=0.2)
+    waiters = hub.hub.hub._delivery.waiters
+    eventually(lambda: not len(waiters))  # who gave up is forgotten
+    hub.client.raise_orchestration_event(instance, "go")
+    hub.end(instance)
+    hub.client.wait_for_orchestration_completion(instance, timeout=20)
+    assert not len(waiters)
 
 
 @pytest.mark.parametrize("instance", ["a/b", "a\\b", "a#b", "a?b", "a\nb", "@entity@x", "x" * 101])

@@ -33,6 +33,7 @@ from local.host.taskhub.sqlite.streams import (
     fits,
     work_item,
 )
+from local.host.taskhub.sqlite.waiters import Waiters
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class Delivery:
         self._activities: dict[int, Activity] = {}
         self._ready_activities: deque[Activity] = deque()
         self._streams: list[Stream] = []
-        self._waiters: dict[str, set[asyncio.Future[None]]] = {}
+        self.waiters = Waiters()
         self._alarms = Alarms(lambda keys: self.store.post(lambda tx: messages.wake_due(tx, keys)))
         self._tasks: set[asyncio.Task[None]] = set()
         self.entities = EntityDelivery(
@@ -73,17 +74,13 @@ class Delivery:
             live.stop_gathering()
         for task in self._tasks:
             task.cancel()
-        for waiters in self._waiters.values():
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
+        self.waiters.release()
         self._alarms.clear()
         self.entities.clear()
         for each in (self._live, self._turns, self._ready_turns, self._activities):
             each.clear()
         self._ready_activities.clear()
         self._streams.clear()
-        self._waiters.clear()
 
     def count_losses(self) -> None:
         """Before an end: what is out now is lost, and may be what made the host end."""
@@ -113,9 +110,7 @@ class Delivery:
                 case Gone(key):
                     self._gone(key)
                 case Changed(instance_id):
-                    for waiter in self._waiters.pop(instance_id, ()):
-                        if not waiter.done():
-                            waiter.set_result(None)
+                    self.waiters.changed(instance_id)
                 case Alarm(due, key):
                     self._alarms.set(due, key)
                 case _:
@@ -281,14 +276,6 @@ class Delivery:
         """Tell every worker that the hub is there."""
         for stream in self._streams:
             stream.queue.put_nowait(HEALTH_PING)
-
-    async def changed(self, instance_id: str) -> asyncio.Future[None]:
-        """A future that is done when the instance's status may have changed."""
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiters = self._waiters.setdefault(instance_id, set())
-        waiters.add(waiter)
-        waiter.add_done_callback(waiters.discard)
-        return waiter
 
     # --- handing out
 

@@ -92,14 +92,10 @@ class Service(WorkService):
 
     async def _wait(self, request: Any, is_over: Callable[[int], bool]) -> Any:
         while True:
-            changed = await self._delivery.changed(request.instanceId)
-            try:
-                state = self._state(request)
-                if state is None or is_over(state.orchestrationStatus):
-                    return _instance(state)
-                await changed
-            finally:
-                changed.cancel()
+            state = self._state(request)
+            if state is None or is_over(state.orchestrationStatus):
+                return _instance(state)
+            await self._delivery.waiters.change_of(request.instanceId)
 
     def _state(self, request: Any) -> Any:
         wanted = request.getInputsAndOutputs

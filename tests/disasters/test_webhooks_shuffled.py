@@ -76,7 +76,6 @@ def order_of(scene: Scene, external: str, **wanted: Any) -> Json:
     raise AssertionError((wanted, order))
 
 
-@pytest.mark.timeout(600)  # one load on a machine of its own, many beside others
 def test_hundreds_of_webhooks_doubled_and_reversed_end_as_once_in_order(
     scene: Scene, sim: Sim
 ) -> None:

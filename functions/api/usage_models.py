@@ -38,6 +38,7 @@ class TotalsOut(ApiModel):
     saas: Decimal
     reported: Decimal
     minimum_commit: Decimal
+    subtotal: Decimal = Field(description="What is reported, before the minimum")
     enforcement: Decimal = Field(description="What is missing to the minimum")
     overage: Decimal = Field(description="What exceeds the minimum")
     total: Decimal
@@ -276,6 +277,9 @@ class ExplanationOut(ApiModel):
     events: list[ExplainedEvent]
     objects: list[CountedObject]
     input_hash: str
+    parts: list[RatedLineOut] = Field(
+        description="What a product's line adds up; each id explains itself further"
+    )
 
     @classmethod
     def of(cls, told: Explained) -> "ExplanationOut":
@@ -301,6 +305,7 @@ class ExplanationOut(ApiModel):
             ],
             objects=[CountedObject.model_validate(each) for each in told.objects],
             input_hash=told.input_hash,
+            parts=[RatedLineOut.of(line) for line in told.parts],
         )
 
 
@@ -331,7 +336,7 @@ class DifferenceOut(ApiModel):
 
 
 class AnswerOut(ApiModel):
-    """What would change; nothing has been written."""
+    """What would change, in the currency of the price book or in points; nothing is written."""
 
     now_total: Decimal
     then_total: Decimal

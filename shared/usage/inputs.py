@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from shared.access.model import Scope
@@ -14,6 +15,7 @@ from shared.catalogue.service import catalogue
 from shared.licensing import reading
 from shared.usage import rules
 from shared.usage.days import FLEX, STORAGE, Day, measurements
+from shared.usage.telling import POINTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 QUANTITIES = "quantities"
 """The price book without prices: what was used, before anybody says what it costs."""
+POINT_DECIMALS = 4
 METRICS: Mapping[str, Metric] = {FLEX: Metric.PROTECTED_USERS, STORAGE: Metric.STORED_GB}
 """What is measured without a pool; pool items say themselves what is billed of them."""
 
@@ -74,15 +77,19 @@ def partner_input(
     days: Iterable[Day],
     known_at: datetime,
     counting: Counting,
+    points: Mapping[str, Decimal] = MappingProxyType({}),
 ) -> RatingInput:
-    """What the partner itself is billed by: pay-as-you-go pools one by one, and measured use."""
+    """What the partner itself is billed by: pay-as-you-go pools one by one, and measured use.
+
+    Bare quantities; with `points` (product -> points of one unit) also what they weigh.
+    """
     measured = measurements(days)
     items = {*books.payg.values(), *METRICS}
     return RatingInput(
         partner_id=scope.partner_id,
         month=month,
         known_at=known_at,
-        book=quantities(items, counting),
+        book=quantities(items, counting, points),
         events=books.events,
         pools=books.payg,
         measurements=[each for each in measured if each.item in items],
@@ -117,13 +124,20 @@ def resale_input(
     )
 
 
-def quantities(items: Iterable[str], counting: Counting = Counting.PEAK) -> PriceBook:
-    """The price book of bare quantities, each by the metric of its item (AMB-23)."""
+def quantities(
+    items: Iterable[str],
+    counting: Counting = Counting.PEAK,
+    points: Mapping[str, Decimal] = MappingProxyType({}),
+) -> PriceBook:
+    """The price book of quantities, each by the metric of its item (AMB-23), bare or in points."""
     prices = {
-        item: Price(unit_price=Decimal(0), metric=metric_of(item), counting=counting)
+        item: Price(
+            unit_price=points.get(item, Decimal(0)), metric=metric_of(item), counting=counting
+        )
         for item in sorted(set(items))
     }
-    return PriceBook(book_id=QUANTITIES, currency="-", decimals=0, prices=prices)
+    currency, decimals = (POINTS, POINT_DECIMALS) if points else ("-", 0)
+    return PriceBook(book_id=QUANTITIES, currency=currency, decimals=decimals, prices=prices)
 
 
 def metric_of(item: str) -> Metric:

@@ -136,6 +136,8 @@ class Totals(_Data):
     saas: Decimal
     reported: Decimal
     minimum_commit: Decimal
+    subtotal: Decimal
+    """What is reported, before the minimum."""
     enforcement: Decimal
     """What is missing to the minimum."""
     overage: Decimal

@@ -8,14 +8,8 @@ from decimal import Decimal
 from shared.billing.model import Adjustment, Invoice, Line, Metric
 from shared.usage import rules
 from shared.usage.days import FLEX, STORAGE, Day
-from shared.usage.model import (
-    FLEX_POINTS_PER_USER,
-    Agreement,
-    Correction,
-    LicenceLine,
-    Report,
-    SaasLine,
-)
+from shared.usage.model import Agreement, Correction, LicenceLine, Report, SaasLine
+from shared.usage.telling import points_of
 
 SAAS = frozenset({Metric.PROTECTED_USERS})
 """What is reported per customer; seats are reported per product."""
@@ -42,7 +36,7 @@ def report_of(
 ) -> Report:
     """The report of a rated month; `late` are adjustments of closed months not billed yet."""
     told = {day.customer_id: day for day in days}
-    points = {FLEX: FLEX_POINTS_PER_USER, **(agreement.points_per_unit if agreement else {})}
+    points = points_of(agreement)
     before = _reported(previous)
     return Report(
         partner_id=invoice.partner_id,

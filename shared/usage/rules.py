@@ -44,6 +44,7 @@ def totals(report: Report) -> Totals:
         saas=saas,
         reported=reported,
         minimum_commit=commit,
+        subtotal=reported,
         enforcement=enforcement,
         overage=max(ZERO, reported - commit),
         total=reported + enforcement,

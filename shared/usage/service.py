@@ -17,8 +17,9 @@ from shared.kit.errors import Conflict, NotFound
 from shared.kit.etags import check_if_match, strong_etag
 from shared.kit.ids import new_id
 from shared.licensing import standings
+from shared.licensing.ledger import Event
 from shared.licensing.repository import TABLE
-from shared.usage import reselling, rules
+from shared.usage import reselling, rules, telling
 from shared.usage.days import Day
 from shared.usage.inputs import partner_input, read_books, resale_input
 from shared.usage.model import LicenceLine, Report
@@ -47,6 +48,8 @@ class Explained:
     objects: Sequence[dict[str, Any]]
     """Counted users of the day that counts, each with its reason; empty for seats."""
     input_hash: str
+    parts: Sequence[Line] = ()
+    """What a product's line adds up; each explains itself further."""
 
 
 async def read(rows: UsageRows, scope: Scope, month: str) -> tuple[Report, str]:
@@ -131,9 +134,21 @@ async def invoice(rows: UsageRows, scope: Scope, month: str) -> Invoice:
 async def explain(
     deps: "Deps", rows: UsageRows, scope: Scope, month: str, line_id: str
 ) -> Explained:
-    """Why a line of a closed month is what it is: events, objects, rules, arithmetic."""
+    """Why a line of a closed month is what it is: events, objects, rules, arithmetic in points.
+
+    A line of the report's products, or one of the rated lines that it adds up.
+    """
     rated = await invoice(rows, scope, month)
-    return await _explained(deps, rows, scope, month, line_id, rated)
+    report, _ = await rows.report(scope, month)
+    points = telling.points_in(report)
+    product = next((each for each in report.lines if each.line_id == line_id), None)
+    lines = tuple(telling.in_points(line, points) for line in rated.lines)
+    if product is None:
+        shown = rated.model_copy(update={"lines": lines, "currency": telling.POINTS})
+        return await _explained(deps, rows, scope, month, line_id, shown)
+    parts = telling.parts_of(product, lines)
+    told = telling.explain_product(product, parts, await _events(deps, scope))
+    return Explained(telling.as_line(product, parts), told, (), rated.input_hash, parts)
 
 
 async def explain_resale(
@@ -156,14 +171,18 @@ async def _explained(
     line = next((each for each in rated.lines if each.line_id == line_id), None)
     if line is None or not scope.covers(line.customer_id):
         raise NotFound(f"{month} has no line {line_id[:32]!r}.")
-    whole = Scope(scope.partner_id)
-    events = {event.seq: event for event in await deps.ledgers.ledger(whole)}
+    events = await _events(deps, scope)
     counted = next((run for run in line.runs if run.first == line.counted_on), None)
     objects = []
     if counted is not None and counted.evidence:
         objects = orjson.loads(await rows.content(counted.evidence))
     told = explaining.explain(line, events, rated.currency)
     return Explained(line, told, objects, rated.input_hash)
+
+
+async def _events(deps: "Deps", scope: Scope) -> dict[int, Event]:
+    whole = Scope(scope.partner_id)
+    return {event.seq: event for event in await deps.ledgers.ledger(whole)}
 
 
 async def simulate_resale(
@@ -192,7 +211,7 @@ async def simulate(
     month: str,
     changes: Sequence[Supposition],
 ) -> Answer:
-    """What-if: the month rated as it is and as it would be; nothing is written.
+    """What-if: the month rated as it is and as it would be, in points; nothing is written.
 
     `NotFound` for a change of a customer that is not there.
     """
@@ -201,7 +220,8 @@ async def simulate(
     days, books = await rows.days(scope, first), await read_books(deps, scope)
     agreement = rules.agreement_for(await rows.agreements(scope), month)
     counting = agreement.counting if agreement else rules.COUNTING
-    given = partner_input(books, scope, first, days, deps.clock.now(), counting)
+    points = telling.points_of(agreement)
+    given = partner_input(books, scope, first, days, deps.clock.now(), counting, points)
     return suppose(given, changes)
 
 
@@ -256,5 +276,7 @@ def _accepted(day: Day, known: Day | None, by: str) -> Day:
     own = day.model_dump(include=set(READ))
     older = known.model_dump(include=set(READ)) if known else {}
     values = {name: own[name] if own[name] is not None else older.get(name) for name in READ}
+    if known and day.stored_bytes is None:
+        values["stored_tiers"] = known.stored_tiers
     source = f"{by}, values of {known.day}" if known else f"{by}, without older values"
     return day.model_copy(update={**values, "accepted_by": source})

@@ -55,13 +55,15 @@ async def test_rpt_27_header_lines_and_totals_are_in_the_file(months: Months) ->
     await months.close()
     await months.good("POST", "/lines", {"product": EVIL, "units": 1, "pointsPerUnit": "11"})
     await months.good("PATCH", body={"purchaseOrder": "@SUM(A1)"})
+    await months.good("POST", ":submit")
     answer = await asked(shop, f"/usage-reports/{MARCH}/export")
     rows = table(answer)
     assert "usage-2026-03.csv" in answer.headers["content-disposition"]
     assert rows[5][:3] == ["Header", "Purchase order", "'@SUM(A1)"]
     parts = [row[0] for row in rows]
-    assert (parts.count("Line"), parts.count("SaaS"), parts.count("Total")) == (1, 3, 7)
+    assert (parts.count("Line"), parts.count("SaaS"), parts.count("Total")) == (1, 3, 8)
     assert rows[-1][1:2] + rows[-1][-1:] == ["total", "176.0"]
+    assert ["Header", "Status", "Saved"] in [row[:3] for row in rows]
     assert all(not cell.startswith(("=", "@")) for row in rows for cell in row)
     book = sheet(await asked(shop, f"/usage-reports/{MARCH}/export?format=xlsx"))
     assert [len(book), book[-1][-1]] == [len(rows), 176]

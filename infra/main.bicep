@@ -60,6 +60,8 @@ param usersNeedSiteSettings bool = true
 @description('Months whose audit lines are kept, beside the current one.')
 @minValue(3)
 param auditMonths int = 24
+@description('Prices costs are estimated by, as TOML like shared/billing/cost.toml (loadTextContent); empty: that one.')
+param costTable string = ''
 
 @description('Days a signed checkpoint of the audit trail cannot be changed.')
 @minValue(1)
@@ -322,6 +324,7 @@ module app 'modules/app.bicep' = {
     rateQuota: rateQuota
     usersNeedSiteSettings: usersNeedSiteSettings
     auditMonths: auditMonths
+    costTable: costTable
     taskHub: durableTaskScheduler ? 'holdfast' : 'Holdfast${environmentName}'
     schedulerEndpoint: durableTaskScheduler ? scheduler.outputs.endpoint : ''
     zoneRedundant: zoneRedundant

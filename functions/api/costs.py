@@ -28,6 +28,9 @@ class CostPriceOut(ApiModel):
     per: str
     quantity: Decimal
     price: Decimal
+    source: str = Field(description="Where the price is from")
+    as_of: str | None = Field(description="The day of the source; null: unknown")
+    verified: bool = Field(description="Whether somebody compared it with the price list")
 
 
 class CostPricesOut(ApiModel):
@@ -56,6 +59,7 @@ class CountedOut(ApiModel):
     compute_s: Decimal
     stored_new_bytes: int
     stored_gb: Decimal = Field(description="Average over the measured days, GB of 10^9 bytes")
+    stored_tiers_gb: dict[str, Decimal] = Field(description="The same by access tier")
     measured_days: int
 
 
@@ -106,8 +110,8 @@ class CostOut(ApiModel):
 
 @router.get("/cost-prices", operation_id="cost_prices", summary="Prices costs are estimated by")
 async def cost_prices(_: Reader) -> CostPricesOut:
-    """Published with the deployment; its day is told."""
-    return CostPricesOut.of(costing.prices())
+    """The operator's own, or those of the product; each says where it is from and of which day."""
+    return CostPricesOut.of(costing.prices(deps().settings.cost_table))
 
 
 @router.get(

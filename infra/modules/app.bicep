@@ -40,6 +40,7 @@ param cursorKeySecret bool
 param rateQuota int
 param usersNeedSiteSettings bool
 param auditMonths int
+param costTable string
 param taskHub string
 param schedulerEndpoint string
 param zoneRedundant bool
@@ -75,6 +76,7 @@ var productSettings = {
   HOLDFAST_RATE_QUOTA: string(rateQuota)
   HOLDFAST_USERS_NEED_SITE_SETTINGS: string(usersNeedSiteSettings)
   HOLDFAST_AUDIT_MONTHS: string(auditMonths)
+  HOLDFAST_COST_TABLE: costTable
   HOLDFAST_PUBLISHER_TENANT_ID: publisherTenantId
   HOLDFAST_MARKETPLACE_CLIENT_ID: marketplaceClientId
   HOLDFAST_CLOUDBLUE_TEMPLATE: cloudBlueTemplate

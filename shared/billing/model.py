@@ -271,6 +271,12 @@ class CostPrice(_Data):
     quantity: Decimal = Field(gt=0)
     """Units the price is for."""
     price: Decimal = Field(ge=0)
+    source: str = ""
+    """Where it is from; empty where nobody said."""
+    as_of: date | None = None
+    """The day of the source; None: unknown."""
+    verified: bool = False
+    """Whether somebody compared it with the price list."""
 
 
 class CostPrices(_Data):

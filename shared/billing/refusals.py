@@ -1,6 +1,6 @@
 """What billing refuses, each with its stable code."""
 
-from shared.kit.errors import Invalid, Unprocessable
+from shared.kit.errors import Invalid, Unavailable, Unprocessable
 
 
 class PriceMissing(Unprocessable):
@@ -37,3 +37,9 @@ class RecipientsRequired(Invalid):
     """Billing reports need recipients and a billing profile (CUS-16)."""
 
     code, title = "RECIPIENTS_REQUIRED", "Billing reports need recipients and a profile"
+
+
+class CostTableInvalid(Unavailable):
+    """The operator's table of cost prices cannot be used; `reasons` says why."""
+
+    code, title = "COST_TABLE_INVALID", "The table of cost prices cannot be used"

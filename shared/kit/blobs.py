@@ -32,11 +32,12 @@ class BlobExists(HoldfastError):
 
 @dataclass(frozen=True, slots=True)
 class BlobInfo:
-    """What a listing tells of one blob: name, bytes, creation instant."""
+    """What a listing tells of one blob: name, bytes, creation instant, access tier."""
 
     name: str
     size: int
     created: datetime
+    tier: str = "Hot"
 
 
 class BlobStore(Protocol):
@@ -180,7 +181,8 @@ class AzureBlobs:
     async def list(self, prefix: str = "") -> AsyncIterator[BlobInfo]:
         """Blobs whose name starts with `prefix`, ascending by name."""
         async for blob in self._container.list_blobs(name_starts_with=prefix or None):
-            yield BlobInfo(blob.name, blob.size, blob.creation_time or blob.last_modified)
+            made = blob.creation_time or blob.last_modified
+            yield BlobInfo(blob.name, blob.size, made, str(blob.blob_tier or "Hot"))
 
     async def delete(self, name: str) -> None:
         """Remove the blob; a missing one is fine."""

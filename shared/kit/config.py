@@ -68,6 +68,8 @@ class Settings(BaseSettings):
     """What call-backs of Connect are signed with."""
     cloudblue_template: str = "TL-000-000-000"
     """The template that approvals name."""
+    cost_table: str = ""
+    """Prices costs are estimated by, as TOML like shared/billing/cost.toml; empty: that one."""
     consent_poll_seconds: float = 10
     """Wait between two looks at a fresh consent's roles (M40)."""
     consent_patience_seconds: float = 600

@@ -6,6 +6,7 @@ requests from the objects they worked on. It is an estimate and says so.
 """
 
 import tomllib
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from decimal import Decimal
@@ -13,8 +14,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from shared.access.model import Scope
 from shared.billing.model import CostLine, CostPrices
+from shared.billing.refusals import CostTableInvalid
 from shared.billing.rules.costing import cost_lines, margin
 from shared.customers import repository as customers
 from shared.kit.errors import NotFound
@@ -29,6 +33,9 @@ if TYPE_CHECKING:
     from shared.bootstrap import Deps
 
 TABLE = Path(__file__).parents[1] / "billing" / "cost.toml"
+HOT = "Hot"
+COOLER = {"Cool": "storedCoolGb", "Cold": "storedColdGb", "Archive": "storedArchiveGb"}
+"""Access tier -> its price; what is in none of them has the price of the hot one."""
 PACK_BYTES = 32 * 1024 * 1024
 WRITES_PER_SNAPSHOT = 4
 """Segments, index, record and head of a restore point, beside its packs."""
@@ -50,6 +57,8 @@ class Counted:
     stored_new_bytes: int
     stored_gb: Decimal
     """Average over the measured days."""
+    stored_tiers_gb: dict[str, Decimal]
+    """The same by access tier."""
     measured_days: int
 
 
@@ -69,9 +78,27 @@ class Cost:
 
 
 @cache
-def prices() -> CostPrices:
-    """The published table."""
-    return CostPrices.model_validate(tomllib.loads(TABLE.read_text("utf-8")))
+def prices(own: str = "") -> CostPrices:
+    """The table that is used: the operator's `own` (TOML), or the published one.
+
+    `CostTableInvalid` for one that cannot be read, misses a price or has one nothing is counted of.
+    """
+    if not own:
+        return CostPrices.model_validate(tomllib.loads(TABLE.read_text("utf-8")))
+    try:
+        found = CostPrices.model_validate(tomllib.loads(own))
+    except tomllib.TOMLDecodeError as broken:
+        raise CostTableInvalid("HOLDFAST_COST_TABLE is not TOML.", reasons=[str(broken)]) from None
+    except ValidationError as broken:
+        told = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in broken.errors()]
+        raise CostTableInvalid("HOLDFAST_COST_TABLE lacks something.", reasons=told) from None
+    published = prices().prices.keys()
+    if wrong := sorted(found.prices.keys() ^ published):
+        raise CostTableInvalid(
+            f"HOLDFAST_COST_TABLE has exactly these prices: {', '.join(sorted(published))}.",
+            reasons=wrong,
+        )
+    return found
 
 
 async def cost_of(
@@ -90,16 +117,19 @@ async def cost_of(
         if session.created_at < end:
             sessions.append(session)
     counted = _counted(sessions, await rows.days(scope, first, customer_id))
-    lines = cost_lines(_used(counted), prices())
+    table = prices(deps.settings.cost_table)
+    lines = cost_lines(_used(counted), table)
     total = sum((line.amount for line in lines), Decimal(0))
     resale, currency = await _resale(rows, scope, month, customer_id)
-    gained = margin(total, prices().currency, resale, currency)
-    return Cost(month, customer_id, counted, lines, total, prices(), resale, currency, gained)
+    gained = margin(total, table.currency, resale, currency)
+    return Cost(month, customer_id, counted, lines, total, table, resale, currency, gained)
 
 
 def _counted(sessions: list[Session], days: list[Day]) -> Counted:
     stored = [Decimal(day.stored_bytes) for day in days if day.stored_bytes is not None]
-    average = sum(stored, Decimal(0)) / len(stored) / GB if stored else Decimal(0)
+    tiers: Counter[str] = Counter()
+    for day in days:
+        tiers.update(day.stored_tiers or {HOT: day.stored_bytes or 0})
     return Counted(
         sessions=len(sessions),
         objects=sum(sum(session.objects.values()) for session in sessions),
@@ -108,15 +138,25 @@ def _counted(sessions: list[Session], days: list[Day]) -> Counted:
         throttled=sum(session.graph.throttled for session in sessions),
         compute_s=Decimal(str(round(sum(each.compute_s for each in sessions), 3))),
         stored_new_bytes=sum(session.volume.stored for session in sessions),
-        stored_gb=average.quantize(_STEP),
+        stored_gb=_average(sum(tiers.values()), len(stored)),
+        stored_tiers_gb={
+            tier: _average(total, len(stored)) for tier, total in sorted(tiers.items()) if total
+        },
         measured_days=len(stored),
     )
 
 
+def _average(total: int, days: int) -> Decimal:
+    return (Decimal(total) / days / GB if days else Decimal(0)).quantize(_STEP)
+
+
 def _used(counted: Counted) -> dict[str, Decimal]:
     packs = -(-counted.stored_new_bytes // PACK_BYTES)
+    tiers = counted.stored_tiers_gb
+    cooler = {name: tiers.get(tier, Decimal(0)) for tier, name in COOLER.items()}
     return {
-        "storedGb": counted.stored_gb,
+        "storedGb": sum((gb for tier, gb in tiers.items() if tier not in COOLER), Decimal(0)),
+        **cooler,
         "blobWrites": Decimal(packs + WRITES_PER_SNAPSHOT * counted.objects),
         "tableRequests": Decimal(REQUESTS_PER_OBJECT * counted.objects),
         "computeSeconds": counted.compute_s,

@@ -46,6 +46,8 @@ class Day(BaseModel):
     protected_users: int | None = None
     licensed_accounts: int | None = None
     stored_bytes: int | None = None
+    stored_tiers: dict[str, int] = {}
+    """Access tier -> bytes of the above; empty: nobody asked, all is in the hot one."""
     restores: int | None = None
     evidence: str = ""
     """Blob with the counted users and why each counts; its name is its SHA-256."""

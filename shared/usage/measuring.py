@@ -108,15 +108,16 @@ async def _of_customer(
 ) -> list[Day]:
     """A customer's days; all share one reading of storage and tenant."""
     now, unread = deps.clock.now(), {}
-    values: dict[str, int | None] = {}
-    for name, read in (
-        ("licensedAccounts", _licensed(deps, customer)),
-        ("storedBytes", _stored(deps, customer)),
-    ):
-        try:
-            values[name] = await read
-        except HoldfastError as refused:
-            unread[name] = f"{refused.code}: {refused.detail}"
+    licensed: int | None = None
+    tiers: dict[str, int] | None = None
+    try:
+        licensed = await _licensed(deps, customer)
+    except HoldfastError as refused:
+        unread["licensedAccounts"] = f"{refused.code}: {refused.detail}"
+    try:
+        tiers = await _stored(deps, customer)
+    except HoldfastError as refused:
+        unread["storedBytes"] = f"{refused.code}: {refused.detail}"
     objects = await protection.list_objects(deps.tables, scope, customer.customer_id)
     policies = await protection.list_policies(deps.tables, scope, customer_id=customer.customer_id)
     asked = await _restores(deps, scope, customer.customer_id, min(days), max(days))
@@ -136,8 +137,9 @@ async def _of_customer(
                 is_late=now.date() > day,
                 unread=unread,
                 protected_users=len(users),
-                licensed_accounts=values.get("licensedAccounts"),
-                stored_bytes=values.get("storedBytes"),
+                licensed_accounts=licensed,
+                stored_bytes=None if tiers is None else sum(tiers.values()),
+                stored_tiers=tiers or {},
                 restores=asked[day],
                 evidence=await rows.put_content(evidence_of(users)) if users else "",
             )
@@ -191,19 +193,20 @@ async def _licensed(deps: "Deps", customer: Customer) -> int | None:
     return found["Microsoft365"]
 
 
-async def _stored(deps: "Deps", customer: Customer) -> int:
-    """Bytes in all repositories of a customer; one that was never written to holds nothing."""
-    total = 0
+async def _stored(deps: "Deps", customer: Customer) -> dict[str, int]:
+    """Bytes by tier in all repositories of a customer; one never written to holds nothing."""
+    found: Counter[str] = Counter()
     for one in await repositories.list_of(deps, customer):
         try:
             stores = await deps.vault_stores(one.vault_id, region=one.region)
-            total += sum([blob.size async for blob in stores.vault.list()])
+            async for blob in stores.vault.list():
+                found[blob.tier] += blob.size
         except Exception as broken:
             if getattr(broken, "error_code", "") == "ContainerNotFound":
                 continue
             log.exception("the vault of %s was not measured", customer.customer_id)
             raise Unread("The vault could not be listed.") from broken
-    return total
+    return dict(found)
 
 
 class Unread(HoldfastError):

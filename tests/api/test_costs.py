@@ -3,9 +3,13 @@
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+import httpx
+import pytest
+
 from shared.kit import ids
 from shared.protection import repository as protection
 from shared.protection.model import GraphCost, ObjectRun, Session, Volume
+from shared.usage.costing import TABLE
 from tests.api.conftest import check_problem
 from tests.api.licensing import Shop
 from tests.api.test_billing import price, profile
@@ -49,11 +53,13 @@ async def test_costs_are_what_was_counted_by_the_published_prices(shop: Shop) ->
     assert told["counted"] == {
         "sessions": 2, "objects": 200, "graphRequests": 1000, "graphResourceUnits": 1800,
         "throttled": 4, "computeS": "2001.0", "storedNewBytes": 66 * 1024 * 1024,
-        "storedGb": "50.000", "measuredDays": 31,
+        "storedGb": "50.000", "storedTiersGb": {"Hot": "50.000"}, "measuredDays": 31,
     }  # fmt: skip
     lines = {line["name"]: (line["used"], line["amount"]) for line in told["lines"]}
     assert lines == {
-        "storedGb": ("50.000", "0.9200"), "blobWrites": ("803", "0.0052"),
+        "storedGb": ("50.000", "0.9200"), "storedCoolGb": ("0", "0.0000"),
+        "storedColdGb": ("0", "0.0000"), "storedArchiveGb": ("0", "0.0000"),
+        "blobWrites": ("803", "0.0052"),
         "tableRequests": ("2400", "0.0001"), "computeSeconds": ("2001.0", "0.1041"),
         "graphRequests": ("1000", "0.0000"),
     }  # fmt: skip
@@ -63,8 +69,46 @@ async def test_costs_are_what_was_counted_by_the_published_prices(shop: Shop) ->
     prices = await shop.get("/cost-prices")
     assert prices["asOf"] == told["asOf"]
     assert prices["prices"]["storedGb"]["price"] == "0.0184"
+    assert all(each["source"] and not each["verified"] for each in prices["prices"].values())
+    tiers = {"Hot": 20 * 10**9, "Archive": 30 * 10**9}
+    moved = [day.model_copy(update={"stored_tiers": tiers}) for day in measured]
+    await rows.put_days(shop.scope, moved)
+    told = await shop.get(path)
+    assert told["counted"]["storedTiersGb"] == {"Archive": "30.000", "Hot": "20.000"}
+    lines = {line["name"]: (line["used"], line["amount"]) for line in told["lines"]}
+    assert (lines["storedGb"], lines["storedArchiveGb"]) == (
+        ("20.000", "0.3680"), ("30.000", "0.0297"),
+    )  # fmt: skip
     unknown = f"/api/v1/customers/{ids.new_id()}/costs/{MARCH}"
     check_problem(await shop.api.get(unknown, headers=shop.headers), 404, "NOT_FOUND")
+
+
+async def test_prices_of_the_operators_own_agreement_take_the_place(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = TABLE.read_text().replace('currency = "USD"', 'currency = "EUR"')
+    own = own.replace('price = "0.0184"', 'price = "0.01"').replace("verified = false", "")
+    own = own.replace("[prices.storedGb]", "[prices.storedGb]\nverified = true")
+
+    async def asked(table: str) -> httpx.Response:
+        settings = shop.deps.settings.model_copy(update={"cost_table": table})
+        monkeypatch.setattr(shop.deps, "settings", settings)
+        return await shop.api.get("/api/v1/cost-prices", headers=shop.headers)
+
+    told = (await asked(own)).json()
+    stored = told["prices"]["storedGb"]
+    assert (told["currency"], stored["price"], stored["verified"]) == ("EUR", "0.01", True)
+    months = Months(shop)
+    await months.close()
+    cost = await shop.get(f"/customers/{shop.customer}/costs/{MARCH}")
+    assert cost["currency"] == "EUR"
+    for wrong, reason in (
+        ("no table", "line 1"),
+        ('name = "x"', "prices: Field required"),
+        (own.replace("prices.storedGb", "prices.storedGB"), "storedGB"),
+    ):
+        problem = check_problem(await asked(wrong), 503, "COST_TABLE_INVALID")
+        assert any(reason in each for each in problem["reasons"]), problem
 
 
 def test_time_behind_a_throttle_is_not_work() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 TIMEOUT_SECONDS = 900
-"""For a test with its module's fixtures; the waits in it end sooner, and say what they waited for."""
+"""For a test with its module's fixtures; waits in it end sooner, and say what they waited for."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,0 +1,96 @@
+"""Disasters of the storage itself: it has no room left, and a blob is not what it was."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from local.stack import Stack
+from tests.conftest import QUICK
+from tests.disasters.filling import FullDisk
+from tests.disasters.mortal import until
+from tests.disasters.test_storm_throttling import differences
+from tests.e2e.parties import Json, TwoPartners
+from tests.e2e.scene import OPERATION_OVER, Customer, Scene
+
+WORLD = (
+    *("--tenants", "1", "--users", "2", "--mails", "8", "--files", "6", "--seed", "23"),
+    *("--mail-mean", "6000", "--file-mean", "9000"),
+)
+EXPORT_OVER = {"Completed", "CompletedWithErrors", "Failed", "Canceled"}
+REFUSED_ENOUGH = 6
+"""Writes without room until every hand of a backup has met the disaster."""
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory: pytest.TempPathFactory) -> FullDisk:
+    return FullDisk(tmp_path_factory.mktemp("disk"), of="AZURITE_ACCOUNTS")
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory, disk: FullDisk) -> Iterator[Scene]:
+    """A system of its own, whose storage has the disk."""
+    stack = Stack(tmp_path_factory.mktemp("damaged"), world=WORLD, settings=QUICK)
+    stack.registrations = TwoPartners()
+    with pytest.MonkeyPatch.context() as changed:
+        for name, value in disk.environment.items():
+            changed.setenv(name, value)
+        with stack:
+            running = Scene.on(stack)
+            yield running
+            running.close()
+
+
+@pytest.fixture(scope="module")
+def customer(scene: Scene) -> Customer:
+    found = scene.onboarded()
+    scene.let_restore(found)
+    found.back_up()
+    return found
+
+
+def export(customer: Customer, protected: Json) -> str:
+    body = {"objectId": protected["id"], "snapshot": protected["lastPoint"]["n"]}
+    return str(customer.partner.post("/exports", body)["id"])
+
+
+def exported(customer: Customer, export_id: str) -> Json:
+    path = f"/exports/{export_id}"
+    return customer.partner.follow(path, lambda found: found["state"] in EXPORT_OVER)
+
+
+def verified(customer: Customer, protected: Json) -> Json:
+    """The verification of an object's newest restore point."""
+    path = f"/objects/{protected['id']}/snapshots/{protected['lastPoint']['n']}:verify"
+    started = customer.partner.post(path)
+    customer.partner.follow(
+        f"/operations/{started['id']}", lambda found: found["status"] in OPERATION_OVER
+    )
+    return customer.partner.get(f"/verifications/{started['id']}")
+
+
+def test_a_full_disk_of_the_storage_ends_in_truth_and_work_goes_on_with_room(
+    customer: Customer, disk: FullDisk
+) -> None:
+    customer.change(1, newMails=3, newFiles=3, editFiles=1)
+    mailbox = customer.object("mailbox", customer.people[0])
+    with disk.full():
+        before = disk.refused
+        session, taken = customer.start(), export(customer, mailbox)
+        until(lambda: disk.refused >= before + REFUSED_ENOUGH, "nothing was written")
+        # Nobody is told of a success that has nowhere to lie.
+        assert customer.partner.get(f"/sessions/{session}")["state"] != "Success"
+        assert customer.partner.get(f"/exports/{taken}")["state"] not in EXPORT_OVER - {"Failed"}
+    ended = customer.ended(session)
+    if ended["state"] != "Success":
+        assert all(run["error"] for run in ended["runs"] if run["state"] != "Succeeded"), ended
+        customer.back_up()
+    assert differences(customer) == []
+    for protected in customer.partner.all(f"/customers/{customer.id}/objects"):
+        points = list(customer.partner.all(f"/objects/{protected['id']}/snapshots"))
+        numbers = [point["n"] for point in points]
+        assert numbers == list(range(len(numbers), 0, -1))
+        assert verified(customer, protected)["state"] == "Verified"
+    if exported(customer, taken)["state"] != "Completed":
+        assert exported(customer, taken)["error"]
+        assert exported(customer, export(customer, mailbox))["state"] == "Completed"
+    assert customer.back_up()["counts"]["protected"] == 0, "something was read twice"

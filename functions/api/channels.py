@@ -137,7 +137,7 @@ async def register_offer(body: OfferModel, _: Operator) -> OfferModel:
         offer_id=body.offer_id,
         plan_id=body.plan_id,
         sale=sale,
-        dimensions=tuple(Dimension(**each.model_dump()) for each in body.dimensions),
+        dimensions=tuple(Dimension(**each.model_dump(by_alias=False)) for each in body.dimensions),
     )
     return OfferModel.of(await service.register_offer(deps(), catalogue(), offer))
 

@@ -99,6 +99,8 @@ class CloudBlue:
         self.assets: dict[str, Asset] = {}
         self.requests: dict[str, Request] = {}
         self.files: dict[str, JSON] = {}
+        self.reads_at_once = True
+        """Otherwise a workbook is `processing` until somebody asks for its file."""
 
     def routes(self) -> list[web.AbstractRouteDef]:
         """All of them."""
@@ -194,6 +196,7 @@ class CloudBlue:
             "id": f"UF-{guid()[:12]}",
             "status": "draft",
             "name": asked.get("name"),
+            "product": asked.get("product"),
             "rows": [],
         }
         self.files[str(made["id"])] = made
@@ -206,6 +209,8 @@ class CloudBlue:
         part: Any = await parts.next()
         rows, problem = read_usage(await part.read())
         found |= {"status": "invalid" if problem else "ready", "error": problem, "rows": rows}
+        if not self.reads_at_once:
+            return answer({**found, "status": "processing", "error": ""}, 201)
         return answer(found, 201)
 
     async def submit(self, request: web.Request) -> web.Response:

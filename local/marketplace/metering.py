@@ -22,6 +22,8 @@ class Metering:
         self.accepted: dict[tuple[str, str, datetime], JSON] = {}
         self.mismatched: set[str] = set()
         self.errors_left = 0
+        self.foreign: set[str] = set()
+        """Resources of another publisher's app."""
 
     def routes(self) -> list[web.AbstractRouteDef]:
         """All of them."""
@@ -112,6 +114,7 @@ class Metering:
             ("InvalidQuantity", lambda e: not isinstance(e.get("quantity"), int | float)),
             ("InvalidQuantity", lambda e: e["quantity"] <= 0),
             ("ResourceNotFound", lambda e: str(e.get("resourceId")) not in sold),
+            ("ResourceNotAuthorized", lambda e: str(e["resourceId"]) in self.foreign),
             ("BadArgument", lambda e: when(e) > now),
             ("Expired", lambda e: when(e) < now - LATEST),
             (

@@ -70,6 +70,7 @@ class Simulator:
         market.broken_rows, market.auto_accept = [], AUTO_ACCEPT
         meter.accepted.clear()
         meter.dimensions, meter.mismatched, meter.errors_left = set(), set(), 0
+        meter.foreign, self.cloudblue.reads_at_once = set(), True
         for things in (self.cloudblue.assets, self.cloudblue.requests, self.cloudblue.files):
             things.clear()
         self.rules.clear()

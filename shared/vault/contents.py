@@ -1,6 +1,7 @@
 """Content into packs: chunk, deduplicate, compress, encrypt, collect, put (W1)."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -59,6 +60,7 @@ class ContentWriter:
         # Two packs at most, one filling and one on its way: memory stays bounded however many
         # `store` calls run.
         self._slots = asyncio.Semaphore(2)
+        self._spaces: list[io.BytesIO] = []
         self._opening = asyncio.Lock()
         self._uploads: set[asyncio.Task[None]] = set()
         self.read = self.new = self.stored = 0
@@ -199,7 +201,8 @@ class ContentWriter:
             if self._open is None:
                 self._raise_failure()
                 await self._slots.acquire()
-                self._open = PackWriter(self._keys.repo, self._keys.oid)
+                space = self._spaces.pop() if self._spaces else None
+                self._open = PackWriter(self._keys.repo, self._keys.oid, space)
                 self._open_index = len(self.packs)
                 self.packs.append(b"")  # named when it is full
 
@@ -223,6 +226,7 @@ class ContentWriter:
         self.packs[index] = digest
         self._index[digest] = index
         self.stored += len(blob)
+        self._spaces.append(pack.space)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._slots.release()

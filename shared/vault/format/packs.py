@@ -33,18 +33,21 @@ class Entry(NamedTuple):
 class PackWriter:
     """Collects entries in memory until the pack is full."""
 
-    def __init__(self, repo: str, oid: str) -> None:
+    def __init__(self, repo: str, oid: str, space: io.BytesIO | None = None) -> None:
+        """`space` of a finished pack is used again: fresh memory costs more than filling it."""
         self._repo, self._oid, self._salt = repo, oid, os.urandom(32)
         header = clear_header(
             PACK, {"repo": repo, "oid": oid, "domain": "object", "salt": b64u(self._salt)}
         )
         # Entries are encrypted in place, and BytesIO hands its buffer over without a copy: a full
         # pack is the worker's largest.
-        self._data = io.BytesIO(header)
+        self.space = io.BytesIO() if space is None else space
+        self.space.seek(0)
+        self.space.write(header)
         self._toc = bytearray()
         self.size = len(header)
         """Bytes so far, without the table."""
-        self._room = 0
+        self._room = len(self.space.getbuffer())
         self.count = 0
 
     @property
@@ -68,9 +71,9 @@ class PackWriter:
         end = self.size + length
         if end > self._room:
             self._room = max(end, next((step for step in _STEPS if step >= end), 0))
-            self._data.seek(self._room - 1)
-            self._data.write(b"\0")
-        return self._data.getbuffer()[self.size : end]
+            self.space.seek(self._room - 1)
+            self.space.write(b"\0")
+        return self.space.getbuffer()[self.size : end]
 
     def _added(self, digest: bytes, length: int, plain: int, codec: int) -> tuple[int, int]:
         offset, self.size = self.size, self.size + length
@@ -82,12 +85,11 @@ class PackWriter:
         """(name hash, blob); V19."""
         cipher = FrameCipher(k_chunk, TOC, self._salt, PACK, self._repo, self._oid)
         toc = cipher.seal(0, bytes(self._toc))
-        self._data.truncate(self.size)
-        self._data.seek(self.size)
-        self._data.write(toc)
-        self._data.write(len(toc).to_bytes(4) + _END)
-        blob = self._data.getvalue()
-        self._data = io.BytesIO()
+        self.space.truncate(self.size)
+        self.space.seek(self.size)
+        self.space.write(toc)
+        self.space.write(len(toc).to_bytes(4) + _END)
+        blob = self.space.getvalue()
         return sha(blob), blob
 
 

@@ -6,6 +6,7 @@ channel's truth and the licence ledger. One event of an order is applied at a ti
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from shared.licensing import noticing, passing, service
 from shared.licensing.refusals import Refusal
 from shared.licensing.repository import TABLE as LICENSING
 from shared.licensing.repository import Command, Outcome
+from shared.licensing.rules import telling
 from shared.marketplace import buyers, mapping
 from shared.marketplace.channels import Adapter
 from shared.marketplace.mapping import Step
@@ -41,6 +43,7 @@ from shared.marketplace.repository import Leased, entry
 if TYPE_CHECKING:
     from shared.bootstrap import Deps
 
+log = logging.getLogger(__name__)
 DONE = frozenset({EventState.APPLIED, EventState.IGNORED})
 PROCESS = "apply_channel_event"
 BUSY_PAUSES_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6)
@@ -91,6 +94,7 @@ async def settle_event(deps: "Deps", source: str, event_id: str) -> str:
             order = await _settled(deps, adapter, held, event)
         except Parked as parked:
             order = await _parked(held, event, parked.why, parked.detail)
+            await _alert(deps, order, event)
             await deps.orders.mark(event, EventState.PARKED, parked.detail)
             await _tell(deps, order, event)
             return str(order.state)
@@ -110,7 +114,8 @@ async def give_up(deps: "Deps", source: str, event_id: str, said: str) -> None:
     if event.state in DONE:
         return
     async with leased(deps, event) as held:
-        await _parked(held, event, "CHANNEL_UNAVAILABLE", said)
+        order = await _parked(held, event, "CHANNEL_UNAVAILABLE", said)
+    await _alert(deps, order, event)
     await deps.orders.mark(event, EventState.PARKED, said)
 
 
@@ -243,10 +248,14 @@ async def _perform(deps: "Deps", scope: Scope, order: Order, step: Step) -> Outc
 
 
 def _refused(after: Order, before: Order, refused: Refusal) -> Order:
-    """The reduction has no effect on the pool; what the channel says is kept beside (LIC-26)."""
+    """The reduction has no effect on the pool; what the channel says is kept beside (LIC-26).
+
+    A suspended order stays one: the pool is blocked, whatever else was refused.
+    """
+    suspended = after.state is OrderState.SUSPENDED
     return after.model_copy(
         update={
-            "state": OrderState.CHANGE_REFUSED,
+            "state": after.state if suspended else OrderState.CHANGE_REFUSED,
             "code": refused.code,
             "reason": refused.detail,
             "quantity": before.quantity,
@@ -294,6 +303,23 @@ async def _note(deps: "Deps", order: Order) -> None:
     if order.partner_id is not None and order.item is not None:
         table, scope = deps.tables[LICENSING], Scope(order.partner_id)
         await noticing.note_all(deps.ledgers, table, scope, deps.clock.now())
+
+
+async def _alert(deps: "Deps", order: Order, event: ChannelEvent) -> None:
+    """What waits for a person is said: to the operator, and to the partner where there is one."""
+    log.error("order %s of %s is parked: %s", order.order_id, order.source, order.code)
+    if order.partner_id is None:
+        return
+    now = deps.clock.now()
+    what = {
+        "orderId": order.order_id, "source": order.source, "externalId": order.external_id,
+        "code": order.code, "reason": order.reason,
+    }  # fmt: skip
+    customer_id = order.customer_id or ""
+    told = telling.order_parked(
+        now.date(), order.order_id, event.event_id, customer_id=customer_id, what=what
+    )
+    await noticing.note(deps.tables[LICENSING], Scope(order.partner_id), [told], now)
 
 
 async def _tell(deps: "Deps", order: Order, event: ChannelEvent) -> None:

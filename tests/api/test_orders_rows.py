@@ -92,6 +92,10 @@ async def test_mkt_06_what_the_marketplace_list_lacks_is_parked(market: Market) 
     (parked,) = await market.parked(external)
     assert parked["code"] == "NOT_POOLABLE_ON_CHANNEL"
     assert market.sold(external).state == "PendingFulfillmentStart"
+    await market.land()  # and again: the partner is told once
+    noticed = (await market.get("/notices", market.headers))["value"]
+    told = [(each["kind"], each["what"]["externalId"], each["what"]["code"]) for each in noticed]
+    assert told == [("orderParked", external, "NOT_POOLABLE_ON_CHANNEL")]
 
 
 async def test_mkt_07_one_order_per_external_id(distributor: Seller) -> None:

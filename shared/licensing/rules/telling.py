@@ -16,7 +16,7 @@ from shared.licensing.rules.attention import THRESHOLDS
 
 Kind = Literal[
     "expiring", "poolEnding", "shortfall", "poolLow", "overcommitted", "orderCancelled",
-    "massChangeWaits", "managementSuspended", "meteringDiffers",
+    "massChangeWaits", "managementSuspended", "meteringDiffers", "orderParked",
 ]  # fmt: skip
 _NEAR = {"expiring", "poolEnding"}
 
@@ -81,6 +81,14 @@ def metering_differs(
     told = {"subscription": external_id, "dimension": dimension, "used": used, **what}
     rule = "marketplace-auth 1.7"
     return Told(key, "meteringDiffers", rule, day, customer_id=customer_id, what=told)
+
+
+def order_parked(
+    day: date, order_id: str, event: str, *, customer_id: str, what: dict[str, Any]
+) -> Told:
+    """An order waits for a person (24.2 Order): once per order, event and reason."""
+    key = f"parked~{order_id}~{event}~{what.get('code')}"
+    return Told(key, "orderParked", "24.2 Order", day, customer_id=customer_id, what=what)
 
 
 def _looked_at(book: Book) -> Iterator[Told]:

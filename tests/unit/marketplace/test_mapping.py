@@ -12,7 +12,7 @@ from shared.catalogue.service import catalogue
 from shared.licensing.book import Book
 from shared.licensing.model import PaymentOption
 from shared.licensing.refusals import Refusal
-from shared.marketplace import mapping
+from shared.marketplace import mapping, processing
 from shared.marketplace.model import (
     Buyer,
     ChannelSubscription,
@@ -55,10 +55,9 @@ class Books:
         for step in plan.steps:
             try:
                 self.book = step.wish.decide(self.book).after
-            except Refusal:
+            except Refusal as refused:
                 assert step.verb == "quantity"
-                refused = {"state": OrderState.CHANGE_REFUSED, "quantity": self.order.quantity}
-                after = after.model_copy(update=refused)
+                after = processing._refused(after, self.order, refused)
         self.order = after
 
     def end(self) -> tuple[Any, ...]:

@@ -230,9 +230,12 @@ async def reject(
     summary="Why is this line what it is?",
 )
 async def explain(month: Month, line_id: LineId, caller: Reader) -> ExplanationOut:
-    """The events, the objects counted and why each counts, the rules and the arithmetic."""
+    """The events, the objects counted and why each counts, the rules and the arithmetic.
+
+    A product's line is about every customer; callers limited to some ask for its parts (RPT-28).
+    """
     rows = await deps().usage()
-    return ExplanationOut.of(await service.explain(deps(), rows, whole(caller), month, line_id))
+    return ExplanationOut.of(await service.explain(deps(), rows, caller.scope, month, line_id))
 
 
 @router.get(
@@ -241,7 +244,7 @@ async def explain(month: Month, line_id: LineId, caller: Reader) -> ExplanationO
 async def adjustments(caller: Reader, month: MaybeMonth = None) -> PageOf[AdjustmentOut]:
     """A closed month is never edited: what became known later is billed in the next one."""
     rows = await deps().usage()
-    found = await service.adjustments(rows, whole(caller), month or "")
+    found = await service.adjustments(rows, caller.scope, month or "")
     return PageOf(value=[AdjustmentOut.of(each, billed_in) for each, billed_in in found])
 
 

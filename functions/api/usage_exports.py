@@ -10,7 +10,7 @@ from functions.api.routing import Router
 from functions.api.security import requires
 from functions.api.usage import whole
 from functions.api.usage_models import Month
-from shared.access.model import Caller
+from shared.access.model import Caller, Scope
 from shared.bootstrap import deps
 from shared.usage import exporting, reselling, service
 from shared.usage.exporting import DETAILS_ONLY, Cell, Shown
@@ -63,8 +63,11 @@ async def saas(
     subtotals: bool = True,
     grand_total: Annotated[bool, Query(alias="grandTotal")] = True,
 ) -> Response:
-    """By month and customer; what is beside the lines can be left out (RPT-26)."""
-    found, _ = await service.read(await deps().usage(), whole(caller), month)
+    """By month and customer; what is beside the lines can be left out (RPT-26).
+
+    Callers limited to some customers get the lines of these, and sums of nothing else (RPT-28).
+    """
+    found, _ = await service.read(await deps().usage(), caller.scope, month)
     shown = DETAILS_ONLY if details_only else Shown(counts, details, subtotals, grand_total)
     rows = exporting.saas_rows(found, shown)
     return _file(f"saas-usage-{month}", kind, exporting.SAAS_COLUMNS, rows)
@@ -79,9 +82,8 @@ async def saas(
 )
 async def focus(month: Month, caller: BillingReader, kind: Format = "csv") -> Response:
     """One row per charge, under the names of the FinOps Open Cost and Usage Specification."""
-    scope = whole(caller)
-    invoices = await reselling.documents(await deps().usage(), scope, month)
-    home = await deps().partners.profile(scope)
+    invoices = await reselling.documents(await deps().usage(), caller.scope, month)
+    home = await deps().partners.profile(Scope(caller.scope.partner_id))
     rows = exporting.focus_rows(invoices, home.display_name)
     return _file(f"focus-{month}", kind, exporting.FOCUS_COLUMNS, rows)
 

@@ -53,9 +53,10 @@ class Explained:
 
 
 async def read(rows: UsageRows, scope: Scope, month: str) -> tuple[Report, str]:
-    """A report and its strong ETag; `NotFound`."""
+    """A report and its strong ETag, with the SaaS lines inside the scope; `NotFound`."""
     report, etag = await rows.report(scope, month)
-    return report, strong_etag(etag)
+    inside = tuple(line for line in report.saas if scope.covers(line.customer_id))
+    return report.model_copy(update={"saas": inside}), strong_etag(etag)
 
 
 async def change(
@@ -141,7 +142,9 @@ async def explain(
     rated = await invoice(rows, scope, month)
     report, _ = await rows.report(scope, month)
     points = telling.points_in(report)
-    product = next((each for each in report.lines if each.line_id == line_id), None)
+    is_whole = scope.customers is None
+    products = report.lines if is_whole else ()
+    product = next((each for each in products if each.line_id == line_id), None)
     lines = tuple(telling.in_points(line, points) for line in rated.lines)
     if product is None:
         shown = rated.model_copy(update={"lines": lines, "currency": telling.POINTS})

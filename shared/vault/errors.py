@@ -13,6 +13,11 @@ class VaultDamaged(HoldfastError):
 
     code, status, title = "VAULT_DAMAGED", 500, "Stored data is damaged"
 
+    def __init__(self, detail: str = "", *, blob: str = "") -> None:
+        super().__init__(detail)
+        self.blob = blob
+        """The damaged blob's name; empty where no single blob is to blame."""
+
 
 class VaultTooNew(HoldfastError):
     """A format number or feature this release does not know (V2)."""
@@ -88,6 +93,11 @@ def located(where: str) -> Iterator[None]:
     except UnknownFormat as unknown:
         raise VaultTooNew(str(unknown.at(where))) from None
     except FormatError as wrong:
-        raise VaultDamaged(str(wrong.at(where))) from None
+        raise VaultDamaged(str(wrong.at(where)), blob=_blob(where)) from None
     except BlobMissing as missing:
-        raise VaultDamaged(f"{where}: the blob is missing") from missing
+        raise VaultDamaged(f"{where}: the blob is missing", blob=_blob(where)) from missing
+
+
+def _blob(where: str) -> str:
+    name = where.partition(" ")[0]
+    return name if name.startswith("o/") else ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from shared.vault import retention
 from shared.vault.format import names
-from shared.vault.locks import Immutable, Version
+from shared.vault.locks import Immutable, Version, true_versions
 from shared.vault.model import instant, parse_instant
 from shared.vault.retention import CONDEMN_AGE, SWEEP_WAIT
 from shared.vault.upkeep import (
@@ -40,6 +40,8 @@ async def mark(up: Upkeep, oid: str, *, enabled: bool) -> tuple[list[Version], b
     facts = await up.facts(oid)
     points = await up.points(oid)
     alive = retention.live(points, now, held=facts.held, enabled=enabled)
+    if any(point.broken for point in points if point.n in alive):
+        return [], False  # what it needs is not known whole: nothing is free (V60)
     needed = retention.needed(points, alive)
     oldest = retention.oldest_kept(points, alive)
     free, seen = [], set[str]()
@@ -88,14 +90,24 @@ async def sweep(up: Upkeep, oid: str, *, enabled: bool) -> Swept:
         await _last_key(up, oid)
         return done
     free, _ = await mark(up, oid, enabled=enabled)
+    listed = {(blob, version) for _, document in due for blob, version in document["blobs"]}
+    now_free = [one for one in free if (one.name, one.version) in listed]
+    kept = listed - {(one.name, one.version) for one in now_free}
+    done.spared += sorted(blob for blob, _ in kept)
+    records = await true_versions(up.locks, names.records(oid))
+    standing = sorted(records, key=names.record_number)
+    for one in sorted(now_free, key=_order):
+        found = records.get(one.name)
+        if found is not None and found.version == one.version:
+            if standing[0] != one.name:
+                done.spared.append(one.name)  # an older one stands: no hole in the chain (V45)
+                continue
+            standing.remove(one.name)
+        await _delete(up, one, done)
+        if one.name in done.refused:
+            standing.insert(0, one.name)
     for name, document in due:
-        listed = {(blob, version) for blob, version in document["blobs"]}
-        now_free = [one for one in free if (one.name, one.version) in listed]
-        kept = listed - {(one.name, one.version) for one in now_free}
-        done.spared += sorted(blob for blob, _ in kept)
-        for one in sorted(now_free, key=_order):
-            await _delete(up, one, done)
-        if not any(one.name in done.refused for one in now_free):
+        if not {blob for blob, _ in document["blobs"]} & set(done.refused):
             await up.control.delete(name)
     await _last_key(up, oid)
     return done

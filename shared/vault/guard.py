@@ -18,3 +18,5 @@ class Guard:
     """Until when what all objects share is locked, as far as this process knows."""
     condemned: frozenset[str] = frozenset()
     """Blobs on a condemned list (V22)."""
+    damaged: frozenset[str] = frozenset()
+    """Blobs that a scrub or a reader found damaged: read again, or never used again."""

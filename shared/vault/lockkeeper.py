@@ -44,7 +44,7 @@ async def lock_dependencies(
         return parse_instant(floor)  # nothing new, nothing too short: no listing (V35)
     held = await true_versions(locks, f"o/{run.keys.oid}/")
     ends = []
-    for name in sorted(await _needs(run, built)):
+    for name in sorted(await needs(run, built)):
         found = held.get(name)
         if found is None:
             raise VaultDamaged(f"{name} is needed by the next snapshot and is lost")
@@ -71,7 +71,8 @@ async def lock_record(run: "Run", n: int, term: timedelta | None) -> None:
             await _extend(locks, found, until, until)
 
 
-async def _needs(run: "Run", built: "Built") -> set[str]:
+async def needs(run: "Run", built: "Built") -> set[str]:
+    """Names of everything that the next snapshot depends on (V29)."""
     oid = run.keys.oid
     found = {names.pack(oid, pack) for pack in built.tail.packs}
     if built.tail.host is not None:
@@ -136,6 +137,7 @@ async def _keep_object(up: Upkeep, oid: str, on: bool, now: datetime, done: Kept
     for point in points:
         if point.n not in alive:
             continue
+        done.alarms += [f"{name} is damaged: locks of what it needs stay" for name in point.broken]
         least, until = retention.lock_wanted(
             point, now, head=point is points[-1], enabled=on, held=facts.held
         )

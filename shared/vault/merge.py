@@ -105,7 +105,7 @@ def merge(
             tally.count(winner, live, after.core.i)
         if key in tally.watched:
             tally.watched[key] = "gone" if after is None else _outcome(live)
-        if after is before or (after and before and after.item == before.item):
+        if after is before or (after and before and _same(before, after, removal)):
             continue
         changed[key] = after
     if removal.scans:
@@ -143,7 +143,7 @@ def _resolve(
     if best is not None:
         step, decoded = best
         entry = Entry(step.op.key, step.op.item, step.op.location, step.packs, decoded)
-        if before is not None and before.item == entry.item:
+        if before is not None and _same(before, entry, removal):
             entry = before
         return entry, step.op.op, step
     if kept:
@@ -153,6 +153,20 @@ def _resolve(
     if before is not None and not removal.covers(gone, before.core):
         return before, None, None
     return None, None, None
+
+
+def _same(before: Entry, after: Entry, removal: rules.Removal) -> bool:
+    """Whether the held row may stay: it says the same and does not stand on a damaged pack."""
+    return before.item == after.item and not stands_on(before, removal.wounds)
+
+
+def stands_on(entry: Entry, packs: frozenset[bytes]) -> bool:
+    """Whether some of a row's content stands in one of these packs."""
+    if not packs or entry.location == b"[]":
+        return False
+    found = rows.parse_location(entry.location, entry.core.s, entry.core.d)
+    reach = {place.pack for place in found.places} | set(found.reach)
+    return any(entry.packs[index] in packs for index in reach)
 
 
 def _outcome(live: int | None) -> str | None:

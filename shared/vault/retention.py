@@ -29,6 +29,8 @@ class Point:
     host: int
     needs: frozenset[str]
     """Names of base parts, host record and packs (V29)."""
+    broken: tuple[str, ...] = ()
+    """Damaged blobs that hide what else it needs; what is needed is not known whole then."""
 
     @property
     def retention(self) -> timedelta | None:

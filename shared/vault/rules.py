@@ -39,6 +39,8 @@ class Removal:
     full: frozenset[str] = frozenset()
     buried: AbstractSet[str] = frozenset()
     by_id: bool = False
+    wounds: frozenset[bytes] = frozenset()
+    """Damaged packs: a row that stands on one is not the same as its new reading."""
 
     @property
     def scans(self) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +18,7 @@ from shared.vault.format.keys import ObjectKeys, TenantKeys
 from shared.vault.format.primitives import hex16
 from shared.vault.format.rows import Place
 from shared.vault.guard import Guard
+from shared.vault.healing import find_ground, is_wounded, wounded_rows
 from shared.vault.index import Index
 from shared.vault.model import (
     Cursor,
@@ -34,7 +35,6 @@ from shared.vault.reading import places_of
 from shared.vault.repository import (
     FIRST_READ,
     LoadedRecord,
-    load_heads,
     load_record,
     newest_number,
     record_numbers,
@@ -76,7 +76,8 @@ class Run:
     ) -> None:  # fmt: skip
         guard = guard or Guard()
         self.files, self.locks, self.key_lock = guard.files, guard.locks, guard.key_lock
-        self.shared, self.condemned = guard.shared, guard.condemned
+        self.shared, self.damaged = guard.shared, guard.damaged
+        self.condemned = guard.condemned | guard.damaged
         self.store, self.control, self.keys, self.ref, self.id = store, control, keys, ref, run_id
         self.ops, self.epoch = tenant.ops, tenant.epoch
         self.parent: SnapshotHead | None = None
@@ -87,27 +88,27 @@ class Run:
         self.slices = 0
         self.more = True
         self.begun = Unfinished({}, [])
+        self.number, self.prev = 0, ""
+        self.wounds: frozenset[bytes] = frozenset()
+        self.fresh = False
         self.first_checkpoint: datetime | None = None
         self.parent_record: LoadedRecord | None = None
         self.index = Index(store, None, keys, self.ops)
-        self.private: dict[str, Any] = {}
         self._decoded: OrderedDict[int, dict[str, Row]] = OrderedDict()
 
     async def open(self) -> "Run":
         """W0: the head, the parent's cursors, and what earlier slices of this run left."""
         newest = await newest_number(self.store, self.keys.oid)
         left = [found async for found in self.control.list(names.run(self.keys.oid, self.id))]
-        if newest:
-            self.parent_record = await self.load(newest)
-            self.parent = self.parent_record.snapshot
+        ground = await find_ground(self, newest)
+        self.number, self.prev = ground.n, ground.digest
+        self.wounds, self.fresh = ground.wounds, ground.fresh
+        self.cursors, self.retry = ground.private["cursors"], ground.private["retry"]
+        if ground.rows is not None:
+            self.parent_record = ground.rows
+            self.parent = ground.rows.snapshot
             if self.parent.run == self.id:
                 self.sealed = self.parent
-            with located(self.parent_record.name):
-                self.private = self.parent_record.record.private(
-                    self.keys.key, await self.parent_record.region("private")
-                )
-            self.cursors = self.private["cursors"]
-            self.retry = self.private["retry"]
             self.index = Index(self.store, self.parent_record, self.keys, self.ops)
         await self.index.open()
         if left and self.sealed is None:
@@ -128,7 +129,7 @@ class Run:
         self.first_checkpoint = left[0].created
         if last.meta["parent"] != self.parent_mark:
             parent_n = last.meta["parent"][0] if last.meta["parent"] else 0
-            if self.parent is not None and self.parent.n > parent_n:
+            if self.number > parent_n:
                 ours = await self.load(parent_n + 1)
                 if ours.snapshot.run == self.id:
                     self.sealed = ours.snapshot
@@ -138,14 +139,33 @@ class Run:
 
     async def committed(self) -> SnapshotHead | None:
         """The snapshot this run committed, if it did, among the newest ones (V48)."""
-        numbers = (await record_numbers(self.store, self.keys.oid))[:LOOK_BACK]
-        heads = await load_heads(self.store, self.ops, self.keys.repo, self.keys.oid, numbers)
-        return next((head for head in heads if head.run == self.id), None)
+        for n in (await record_numbers(self.store, self.keys.oid))[:LOOK_BACK]:
+            with suppress(VaultDamaged):
+                head = (await self.load(n)).snapshot
+                if head.run == self.id:
+                    return head
+        return None
 
     @property
     def parent_mark(self) -> list[Any] | None:
-        """What checkpoints record of their parent: number and record hash."""
-        return None if self.parent is None else [self.parent.n, self.parent.record_hash]
+        """What checkpoints record of their parent: number, record hash, whose rows if another's."""
+        if not self.number:
+            return None
+        rows_of = 0 if self.parent is None else self.parent.n
+        return [self.number, self.prev] + ([rows_of] if rows_of != self.number else [])
+
+    @property
+    def heals(self) -> bool:
+        """Whether something that this run builds on is damaged."""
+        return self.fresh or bool(self.wounds)
+
+    def is_wounded(self, row: Row) -> bool:
+        """Whether the content of a row of the parent is damaged: it has to be read again."""
+        return is_wounded(row, self.wounds)
+
+    def wounded_rows(self, after: bytes = b"") -> AsyncIterator[Row]:
+        """Rows of the parent whose content is damaged, in key order from behind a key."""
+        return wounded_rows(self, after)
 
     async def load(self, n: int) -> LoadedRecord:
         """A record of this object."""

@@ -80,11 +80,7 @@ async def scrub_chain(up: Upkeep, oid: str) -> Scrubbed:
 async def scrub_dependencies(up: Upkeep, oid: str, *, enabled: bool) -> Scrubbed:
     """Weekly: each dependency of a live snapshot exists once, has its lock and length (V34)."""
     done = Scrubbed()
-    try:
-        points = await up.points(oid)
-    except HoldfastError as wrong:
-        done.note("V34", f"o/{oid}/", wrong)
-        return done
+    points = await up.points(oid)
     now, facts = await up.locks.now(), await up.facts(oid)
     held, count = dict[str, Version](), Counter[str]()
     async for one in up.locks.versions(f"o/{oid}/"):
@@ -97,6 +93,8 @@ async def scrub_dependencies(up: Upkeep, oid: str, *, enabled: bool) -> Scrubbed
     for point in points:
         if point.n not in alive:
             continue
+        for name in point.broken:
+            done.note("V34", name, f"snapshot {point.n} needs it and it is damaged")
         for name in sorted({*point.needs, names.record(oid, point.n)}):
             done.blobs += 1
             found = held.get(name)
@@ -106,7 +104,12 @@ async def scrub_dependencies(up: Upkeep, oid: str, *, enabled: bool) -> Scrubbed
             end = found.locked_until
             if up.locked and (end is None or (point.expires and end < point.expires)):
                 done.note("V53", name, f"its lock does not outlast snapshot {point.n}")
+    unread = {names.record(oid, point.n) for point in points} & {
+        name for point in points for name in point.broken
+    }
     for n in sorted(alive):
+        if names.record(oid, n) in unread:
+            continue
         for entry in (await up.load(oid, n)).head["base"]:
             found = held.get(names.base(oid, entry["name"]))
             if found is not None and found.size != entry["bytes"]:

@@ -12,6 +12,7 @@ from shared.vault.errors import RunExpired, Superseded, VaultDamaged
 from shared.vault.format import base as base_format
 from shared.vault.format import names, snapshot, tree
 from shared.vault.format.snapshot import NO_PREV, Tail
+from shared.vault.healing import healed
 from shared.vault.keyring import put_once
 from shared.vault.lockkeeper import lock_dependencies, lock_record
 from shared.vault.merge import Tally
@@ -84,10 +85,10 @@ async def _commit(run: "Run", facts: Facts) -> SnapshotHead:
     if any(found.meta["parent"] != run.parent_mark for found in checkpoints):
         raise Superseded(f"run {run.id} began before the newest snapshot")
     built = await _build(run, facts, checkpoints)
-    n = run.parent.n + 1 if run.parent else 1
+    n = run.number + 1
     items = (run.parent.items if run.parent else 0) + built.tally.rows
     clear = snapshot.Clear(
-        run.keys.repo, run.keys.oid, n, run.parent.record_hash if run.parent else NO_PREV,
+        run.keys.repo, run.keys.oid, n, run.prev or NO_PREV,
         built.root.hex(), items, run.epoch,
     )  # fmt: skip
     floor = await lock_dependencies(run, built, _term(facts), facts.expires)  # W3
@@ -103,6 +104,7 @@ async def _commit(run: "Run", facts: Facts) -> SnapshotHead:
     if committed.run != run.id:
         raise Superseded(f"another run committed snapshot {n} first")  # V48, V49
     await lock_record(run, n, _term(facts))  # W5
+    await healed(run, built)
     return committed
 
 
@@ -117,7 +119,7 @@ async def _build(run: "Run", facts: Facts, checkpoints: list["Checkpoint"]) -> B
         run.ref.workload, facts.enumerated, run.parent is not None, frozenset()
     )
     dead = await buried(run, checkpoints, ranges, removal)
-    removal = replace(removal, buried=dead)
+    removal = replace(removal, buried=dead, wounds=run.wounds)
     watched = [entry["i"] for entry in run.retry]
     builder = Builder(run.index, ranges, run.keys, removal, watched)
     parent = run.parent_record.head if run.parent_record else None
@@ -125,7 +127,8 @@ async def _build(run: "Run", facts: Facts, checkpoints: list["Checkpoint"]) -> B
     base_bytes = sum(part["bytes"] for part in base)
     spent = parent["tail"]["spent"] if parent else 0
     old_tail = parent["tail"]["bytes"] if parent else 0
-    if not rules.surely_rewrites(base_bytes=base_bytes, spent=spent, tail_bytes=old_tail, rows=0):
+    full = rules.surely_rewrites(base_bytes=base_bytes, spent=spent, tail_bytes=old_tail, rows=0)
+    if not full and not run.heals:  # a new base names no damaged pack
         found = await builder.tail()
         if found is not None:
             tail, roots = found

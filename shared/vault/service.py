@@ -1,6 +1,7 @@
 """The verbs: create and open a repository, open a run, list and open snapshots."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from shared.vault.errors import (
     SnapshotExpired,
     UnknownRepository,
     UnknownSnapshot,
+    VaultDamaged,
     located,
 )
 from shared.vault.format import names, repofile
@@ -32,8 +34,10 @@ from shared.vault.repository import (
 from shared.vault.retention import effective_expiry, is_expired
 from shared.vault.run import Run
 from shared.vault.snapshots import Snapshot
-from shared.vault.upkeep import Facts, Upkeep, condemned, marks
+from shared.vault.upkeep import Facts, Upkeep, condemned, marks, note_damage
 from shared.vault.versions import OldestFirst
+
+log = logging.getLogger(__name__)
 
 
 async def create_repository(
@@ -180,6 +184,7 @@ class Vault:
             str(self.document["key_lock"]),
             self._shared,
             frozenset(await condemned(self._control, found.lists)),
+            found.damaged,
         )
         run = Run(self._store, self._control, keys, tenant, ref, run_id, guard)
         return await run.open()
@@ -200,9 +205,30 @@ class Vault:
         numbers = await record_numbers(self._store, oid)
         return await load_heads(self._store, ops, self.repo, oid, numbers)
 
+    async def _readable(self, ref: ObjectRef) -> list[SnapshotHead]:
+        """Every snapshot whose head can be read: one damaged record hides no other."""
+        oid = await self.oid(ref)
+        ops = (await self._ring.tenant(1)).ops
+        found: list[SnapshotHead] = []
+        numbers = await record_numbers(self._store, oid)
+        try:
+            return await load_heads(self._store, ops, self.repo, oid, numbers)
+        except (VaultDamaged, UnknownSnapshot):
+            for n in numbers:
+                try:
+                    loaded = await load_record(self._store, ops, self.repo, oid, n)
+                    found.append(loaded.snapshot)
+                except (VaultDamaged, UnknownSnapshot) as wrong:
+                    log.error("snapshot %d of o/%s/ is not offered: %s", n, oid, wrong)  # noqa: TRY400
+        return found
+
+    async def note_damage(self, ref: ObjectRef, blobs: Iterable[str]) -> int:
+        """Tell the next run of an object what is damaged; how many blobs nobody knew of."""
+        return await note_damage(self._control, await self.oid(ref), blobs)
+
     async def offered(self, ref: ObjectRef) -> list[SnapshotHead]:
         """Restore points, newest first: without what has expired and is not held (V57, V58)."""
-        found = await self.snapshots(ref)
+        found = await self._readable(ref)
         if self._clock is None or not any(
             is_expired(head.expires, self._clock.now(), held=False) for head in found
         ):

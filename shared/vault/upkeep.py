@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from shared.kit.blobs import BlobMissing, BlobStore
-from shared.vault.errors import VaultDamaged, located
+from shared.kit.blobs import BlobExists, BlobMissing, BlobStore
+from shared.vault.errors import UnknownSnapshot, VaultDamaged, located
 from shared.vault.format import names
 from shared.vault.format.base import split32
 from shared.vault.format.primitives import sha
@@ -61,14 +61,29 @@ class Upkeep:
         return sorted(found)
 
     async def points(self, oid: str) -> list[Point]:
-        """Every record with its dependencies, oldest first; `VaultDamaged` rather than a guess."""
+        """Every record with its dependencies, oldest first.
+
+        One that cannot be read whole says so in `broken`: nothing may be deleted on its account.
+        """
         facts = await self.facts(oid)
         tables: dict[str, frozenset[str]] = {}
-        found = []
+        found: list[Point] = []
+        unread: list[int] = []
         for n in reversed(await record_numbers(self.store, oid)):
-            loaded = await self.load(oid, n)
+            try:
+                loaded = await self.load(oid, n)
+            except (VaultDamaged, UnknownSnapshot):
+                unread.append(n)
+                continue
             found.append(await self._point(loaded, facts, tables))
-        return found
+        if not unread:
+            return found
+        # When it ends is not known: as late as what is known of the object's other points.
+        ended = max((one.ended for one in found), default=await self.locks.now())
+        unlimited = not found or any(one.expires is None for one in found)
+        expires = None if unlimited else max(one.expires for one in found if one.expires)
+        found += [Point(n, ended, expires, n, frozenset(), (names.record(oid, n),)) for n in unread]
+        return sorted(found, key=lambda one: one.n)
 
     async def load(self, oid: str, n: int) -> LoadedRecord:
         """One record."""
@@ -78,26 +93,35 @@ class Upkeep:
         self, loaded: LoadedRecord, facts: Facts, tables: dict[str, frozenset[str]]
     ) -> Point:
         oid, head, snap = loaded.record.oid, loaded.head, loaded.snapshot
-        with located(loaded.name):
-            packs = split32(await loaded.region("packs"))
-        needs = {names.pack(oid, pack) for pack in packs}
-        needs.add(names.record(oid, head["tail"]["host"]))
+        needs = {names.record(oid, head["tail"]["host"])}
+        broken: list[str] = []
+        try:
+            with located(loaded.name):
+                packs = split32(await loaded.region("packs"))
+            needs |= {names.pack(oid, pack) for pack in packs}
+        except VaultDamaged:
+            broken.append(loaded.name)
         for entry in head["base"]:
             name = names.base(oid, entry["name"])
-            if name not in tables:
-                tables[name] = await self._table(oid, name, entry)
-            needs |= tables[name] | {name}
+            needs.add(name)
+            try:
+                if name not in tables:
+                    tables[name] = await self._table(oid, name, entry)
+                needs |= tables[name]
+            except VaultDamaged:
+                broken.append(name)
         expires = effective_expiry(
             snap.ended, snap.expires, facts.longest, unlimited=facts.unlimited
         )
-        return Point(snap.n, snap.ended, expires, head["tail"]["host"], frozenset(needs))
+        host = head["tail"]["host"]
+        return Point(snap.n, snap.ended, expires, host, frozenset(needs), tuple(broken))
 
     async def _table(self, oid: str, name: str, entry: dict[str, Any]) -> frozenset[str]:
         """Packs of a base part. The table stands in the clear: the part's name vouches for it."""
         with located(name):
             blob = await self.store.get(name)
         if sha(blob).hex() != entry["name"]:
-            raise VaultDamaged(f"{name} is not what its name says")
+            raise VaultDamaged(f"{name} is not what its name says", blob=name)
         at, count = entry["packs"]
         start = entry["start"] + at
         return frozenset(
@@ -150,6 +174,11 @@ def condemned_prefix(oid: str) -> str:
     return f"gc/{oid}/"
 
 
+def damage_prefix(oid: str) -> str:
+    """Below it one empty mark for every damaged blob, named as the blob below the object."""
+    return f"gc/{oid}/damaged/"
+
+
 @dataclass(frozen=True, slots=True)
 class Marks:
     """What one listing tells a writer: which lists there are, and whether it may write at all."""
@@ -157,14 +186,41 @@ class Marks:
     gone: bool
     erasing: bool
     lists: tuple[str, ...]
+    damaged: frozenset[str] = frozenset()
+    """Blobs of the object that a scrub or a reader found damaged."""
 
 
 async def marks(control: BlobStore, oid: str) -> Marks:
     """Condemned lists and marks of an object; one listing."""
     found = [one.name async for one in control.list(condemned_prefix(oid))]
+    hurt = damage_prefix(oid)
+    damaged = frozenset(f"o/{oid}/{n.removeprefix(hurt)}" for n in found if n.startswith(hurt))
     special = {gone_name(oid), erasure_mark(oid)}
-    lists = tuple(name for name in found if name not in special)
-    return Marks(gone_name(oid) in found, erasure_mark(oid) in found, lists)
+    lists = tuple(name for name in found if name not in special and not name.startswith(hurt))
+    return Marks(gone_name(oid) in found, erasure_mark(oid) in found, lists, damaged)
+
+
+async def note_damage(control: BlobStore, oid: str, blobs: Iterable[str]) -> int:
+    """Tell the next run of an object which of its blobs are damaged or lost; how many are new.
+
+    One mark a blob, so that whoever else notes or heals loses nothing. Other names are ignored.
+    """
+    own, noted = f"o/{oid}/", 0
+    for name in sorted(set(blobs)):
+        if name.startswith(own) and name.endswith((".hfp", ".hfb", ".hfs")):
+            mark = damage_prefix(oid) + name.removeprefix(own)
+            try:
+                await control.put(mark, b"{}", create_only=True)
+            except BlobExists:
+                continue
+            noted += 1
+    return noted
+
+
+async def forget_damage(control: BlobStore, oid: str, blobs: Iterable[str]) -> None:
+    """The newest snapshot needs none of these any more."""
+    for name in sorted(blobs):
+        await control.delete(damage_prefix(oid) + name.removeprefix(f"o/{oid}/"))
 
 
 async def read_fact(control: BlobStore, name: str) -> dict[str, Any] | None:

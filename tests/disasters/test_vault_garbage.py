@@ -228,7 +228,10 @@ async def test_v62_a_refusal_is_a_defect_and_nothing_is_forced() -> None:
 
     years.store.delete = delete  # type: ignore[method-assign]
     done = await sweep(up, oid, enabled=True)
-    assert len(done.refused) == fresh
+    refused = [name for name in done.refused if name.endswith(".hfs")]
+    assert len(refused) == 1  # the oldest; none behind it is tried, so the chain has no hole (V45)
+    behind = [name for name in done.spared if name.endswith(".hfs")]
+    assert len(done.refused) + len(behind) == fresh
     assert done.deleted == []
     assert (await marks(years.control, oid)).lists  # the list stays for the next time
 
@@ -239,11 +242,10 @@ async def test_a_damaged_head_stops_the_collection() -> None:
     record = min(name for name in years.store.names if name.endswith(".hfs"))
     kept = years.store.names[record][0]
     kept.data = kept.data[:-30] + bytes(30)
-    base = next(name for name in years.store.names if name.endswith(".hfb"))
-    part = years.store.names[base][0]
-    part.data = part.data[:200] + bytes([part.data[200] ^ 1]) + part.data[201:]
+    for base in [name for name in years.store.names if name.endswith(".hfb")]:
+        part = years.store.names[base][0]
+        part.data = part.data[:200] + bytes([part.data[200] ^ 1]) + part.data[201:]
     names_before = years.store.all_names()
-    years.pass_(days=30)
     up = await years.upkeep()
     assert any(point.broken for point in await up.points(oid))
     assert await condemn(up, oid, enabled=True) == 0

@@ -101,6 +101,8 @@ class Customer(BaseModel):
     onboarding_run_id: str | None = None
     """The latest onboarding run; the current one while the state is Onboarding."""
     activation_at: datetime | None = None
+    left_at: datetime | None = None
+    """When it was disconnected; of one that left before this was kept: None."""
     created_at: datetime
     created_by: str = ""
     updated_at: datetime

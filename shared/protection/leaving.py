@@ -52,6 +52,7 @@ async def disconnect(
             "state": CustomerState.DISCONNECTED,
             "tenant_id": None,
             "admins": [],
+            "left_at": deps.clock.now(),
             "updated_at": deps.clock.now(),
             "updated_by": command.actor,
         }

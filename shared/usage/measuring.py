@@ -60,22 +60,33 @@ async def fill(deps: "Deps", rows: UsageRows, scope: Scope, month: date, last: d
     """Measure what is missing of a month up to `last`, and again what could not be read.
 
     All days of the month, by customer and day. One measured afterwards is marked late. Customers
-    that are gone keep the days they had: nothing is measured of them any more.
+    that are gone keep the days they had; what is missing of these until they left is measured, but
+    what could not be read then waits for a person.
     """
     have = {(each.customer_id, each.day): each for each in await rows.days(scope, month)}
     missing = []
     for customer in await customers.list_all(deps.tables, scope):
-        if not customer.is_onboarded:
+        until = _in_use_until(customer, last)
+        if until is None:
             continue
         day = max(month.replace(day=1), (customer.activation_at or customer.created_at).date())
-        while day <= last:
+        while day <= until:
             known = have.get((customer.customer_id, day))
-            if known is None or not known.is_known:
+            if known is None or (customer.is_onboarded and not known.is_known):
                 missing.append((customer, day))
             day += _ONE_DAY
     made = await _measure(deps, rows, scope, missing)
     have |= {(each.customer_id, each.day): each for each in made}
     return [have[key] for key in sorted(have)]
+
+
+def _in_use_until(customer: Customer, last: date) -> date | None:
+    """Last day up to `last` that is measured of a customer; None of one that never was in use."""
+    if customer.is_onboarded:
+        return last
+    if customer.left_at is None or customer.activation_at is None:
+        return None
+    return min(last, customer.left_at.date())
 
 
 async def _measure(

@@ -12,6 +12,9 @@ from shared.customers.model import CustomerState
 from shared.kit.errors import NotFound
 from shared.licensing import wishes
 from shared.licensing.ledger import Event, Move
+from shared.licensing.repository import Command
+from shared.protection import leaving
+from shared.protection.model import Point
 from shared.usage import amending, closing, measuring, rules, service, snapshots
 from shared.usage.model import Agreement, Commitment, ReportState
 from shared.usage.refusals import MonthRunning, UsageUnknown
@@ -83,6 +86,37 @@ async def test_usg_12_who_left_during_the_month_is_billed_for_it(ground: Ground)
     [line] = done.report.saas
     assert (line.units, line.points, line.is_deleted) == (14, Decimal("35.0"), True)
     assert line.customer_name == "Fabrikam"
+
+
+async def test_usg_12_cus_59_who_left_before_any_evening_was_measured_is_billed(
+    ground: Ground,
+) -> None:
+    """The clock of evenings stood still until after the customer had left."""
+    ground.day(date(2026, 3, 1))
+    customer = await ground.customer("Fabrikam")
+    await ground.protect(customer, 14)
+    ground.day(date(2026, 3, 5), time(9))
+    objects = ground.deps.tables["Objects"]
+    point = {"n": 1, "status": "complete", "ended_at": ground.clock.now(), "items": 1, "root": "",
+             "record": ""}  # fmt: skip
+    async for row in objects.query(customer.customer_id):
+        row.values["last_point"] = Point.model_validate(point).model_dump(mode="json")
+        await objects.replace(row)
+    ground.day(date(2026, 3, 10), time(12))
+    gone, _ = await leaving.disconnect(
+        ground.deps, ground.scope, Command("ann"), customer.customer_id
+    )
+    assert gone.left_at == ground.clock.now()
+    ground.day(date(2026, 3, 20))
+    await customers.save(
+        ground.deps.tables, ground.scope, gone.model_copy(update={"updated_at": ground.clock.now()})
+    )
+    done = await closed(ground)
+    [line] = done.report.saas
+    assert (line.units, line.points, line.is_deleted) == (14, Decimal("35.0"), True)
+    days = await ground.rows.days(ground.scope, date(2026, 3, 1))
+    assert [day.day.day for day in days] == list(range(1, 11))
+    assert (await closed(ground, APRIL)).report.saas == ()
 
 
 async def test_a_month_waits_for_what_is_unknown_and_names_it(ground: Ground) -> None:

@@ -15,6 +15,7 @@ KNOWN_NAMES = re.compile(
 )
 """The only names in a vault container (V6)."""
 _STEP = 8 << 20
+_SPACE = 38 << 20  # a usual pack
 
 
 class Directory:
@@ -25,6 +26,7 @@ class Directory:
             raise CannotCheck(f"{root} is not a directory")
         self.root = root.resolve()
         self._sizes: dict[str, int] = {}
+        self._space = bytearray()
         for folder, _, files in os.walk(self.root):
             for file in files:
                 path = Path(folder, file)
@@ -54,6 +56,17 @@ class Directory:
         with (self.root / name).open("rb") as file:
             file.seek(offset)
             return file.read() if length is None else file.read(length)
+
+    def read_whole(self, name: str) -> memoryview:
+        """The whole blob in memory that the next call uses again."""
+        size = self.size(name)
+        if len(self._space) < size:
+            self._space = bytearray(max(size, _SPACE))
+        view, found = memoryview(self._space), 0
+        with (self.root / name).open("rb", buffering=0) as file:
+            while found < size and (now := file.readinto(view[found:size])):
+                found += now
+        return view[:found]
 
     def digest(self, name: str) -> str:
         """Hex SHA-256 of the whole blob."""

@@ -3,7 +3,7 @@
 import io
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from shared.vault.format.chunks import MAX_CHUNK, ChunkCipher, Encoded
@@ -93,7 +93,7 @@ class PackWriter:
         return sha(blob), blob
 
 
-def read_toc(blob: bytes, k_chunk: bytes) -> list[Entry]:
+def read_toc(blob: bytes | memoryview, k_chunk: bytes) -> list[Entry]:
     """The table of a pack; `Damaged` unless it covers the entries without gap or overlap (V20)."""
     header, start = parse_header(blob, PACK)
     if blob[-4:] != _END or len(blob) < start + _FIXED:
@@ -122,12 +122,20 @@ def check_pack(blob: bytes, name: str, cipher: ChunkCipher, k_chunk: bytes) -> I
     """Verify all that the object's key can verify; yields entries as they pass (V19, V20)."""
     if sha(blob).hex() != name:
         raise Damaged("a pack's name is not the hash of its bytes")
-    for entry in read_toc(blob, k_chunk):
+    yield from check_entries(blob, read_toc(blob, k_chunk), cipher)
+
+
+def check_entries(
+    blob: bytes | memoryview, entries: Iterable[Entry], cipher: ChunkCipher
+) -> Iterator[Entry]:
+    """Open and digest these entries of a pack; yields them as they pass (V13)."""
+    whole = memoryview(blob)
+    for entry in entries:
         cipher.open(
-            memoryview(blob)[entry.offset : entry.offset + entry.length],
+            whole[entry.offset : entry.offset + entry.length],
             entry.digest,
             entry.codec,
             entry.plain,
-            lambda place: blob[place.offset : place.offset + place.length],
+            lambda place: bytes(whole[place.offset : place.offset + place.length]),
         )
         yield entry

@@ -20,7 +20,7 @@ from shared.protection import repository as protection
 from shared.protection.browsing import open_point, ref_of
 from shared.protection.model import ProtectedObject
 from shared.protection.vaults import open_vault
-from shared.vault import scrub
+from shared.vault import scrub, upkeep
 from shared.vault.service import Vault
 
 if TYPE_CHECKING:
@@ -75,10 +75,14 @@ async def check_part(deps: "Deps", scope: Scope, verification_id: str, part: int
             snapshot = await vault.open_snapshot(ref_of(found), job.n)
             items = await snapshot.check_rows()
         except HoldfastError as wrong:
-            done.note("V42", f"snapshot {job.n}", wrong)
+            done.note("V42", getattr(wrong, "blob", "") or f"snapshot {job.n}", wrong)
     else:
         mine = packs[(part - 1) * PACKS_PER_PART : part * PACKS_PER_PART]
         done = await scrub.scrub_named(up, await vault.keys_of(oid), mine)
+    if point is not None:
+        for name in point.broken:
+            done.note("V34", name, f"snapshot {job.n} needs it and it is damaged")
+    await upkeep.note_damage(up.control, oid, [f.blob for f in done.findings if f.rule != "V45"])
     reached = min(len(packs), part * PACKS_PER_PART)
     found_here = [Finding(rule=f.rule, blob=f.blob, what=f.what) for f in done.findings]
 

@@ -1,10 +1,17 @@
 """Disasters of the storage itself: it has no room left, and a blob is not what it was."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from local.stack import Stack
+from shared.access.model import Scope
+from shared.customers import repository as customers
+from shared.protection import repositories
+from shared.protection import repository as protection
+from shared.protection.browsing import ref_of
+from shared.protection.vaults import open_vault
 from tests.conftest import QUICK
 from tests.disasters.filling import FullDisk
 from tests.disasters.mortal import until
@@ -94,3 +101,67 @@ def test_a_full_disk_of_the_storage_ends_in_truth_and_work_goes_on_with_room(
         assert exported(customer, taken)["error"]
         assert exported(customer, export(customer, mailbox))["state"] == "Completed"
     assert customer.back_up()["counts"]["protected"] == 0, "something was read twice"
+
+
+def damage(customer: Customer, protected: Json, kind: str) -> str:
+    """Flip a byte in the middle of the largest blob of a kind that the newest point needs."""
+
+    async def hurt(deps: Any) -> str:
+        scope = Scope(customer.partner.get("/partners/me")["partnerId"])
+        found = await protection.get_object(deps.tables, scope, protected["id"])
+        known = await customers.get(deps.tables, scope, customer.id)
+        vault = await open_vault(deps, known, found.repository_id)
+        points = await (await vault.upkeep()).points(await vault.oid(ref_of(found)))
+        [newest] = [one for one in points if one.n == protected["lastPoint"]["n"]]
+        place = await repositories.find(deps, known, found.repository_id)
+        blobs = (await deps.vault_stores(place.vault_id, region=place.region)).vault
+        sizes = {name: await blobs.size(name) for name in newest.needs if f"/{kind}/" in name}
+        name = max(sizes, key=lambda one: sizes[one])
+        data = bytearray(await blobs.get(name))
+        data[len(data) // 2] ^= 1
+        await blobs.put(name, bytes(data), create_only=False)
+        return name
+
+    return str(customer.scene.with_storage(hurt))
+
+
+@pytest.fixture(scope="module")
+def wounds(customer: Customer) -> dict[str, str]:
+    """Object id -> its damaged blob."""
+    customer.change(2, newMails=2, newFiles=2)
+    customer.back_up()  # a second pack: not everything lies in the damaged one
+    mailbox = customer.object("mailbox", customer.people[0])
+    return {mailbox["id"]: damage(customer, mailbox, "p")}
+
+
+def test_a_corrupt_blob_is_named_by_a_verification_and_by_no_other(
+    customer: Customer, wounds: dict[str, str]
+) -> None:
+    for protected in customer.partner.all(f"/customers/{customer.id}/objects"):
+        found = verified(customer, protected)
+        hurt = wounds.get(protected["id"])
+        assert found["state"] == ("Damaged" if hurt else "Verified"), found
+        named = {one["blob"] for one in found["findings"]}
+        assert named == ({hurt} if hurt else set()), found["findings"]
+        assert found["report"]["signature"]
+
+
+def test_what_a_corrupt_pack_held_is_listed_and_the_rest_is_restored(
+    customer: Customer, wounds: dict[str, str]
+) -> None:
+    user = customer.people[0]
+    mailbox = customer.object("mailbox", user)
+    assert mailbox["id"] in wounds
+    body = {
+        "objectId": mailbox["id"],
+        "snapshot": mailbox["lastPoint"]["n"],
+        "target": {"folder": "What is whole"},
+    }
+    lines = customer.restore(body, expected="CompletedWithErrors")["lines"]
+    lost = [line for line in lines if line["state"] == "Failed"]
+    assert lost
+    assert {line["error"] for line in lost} == {"VAULT_DAMAGED"}
+    made = [line for line in lines if line["state"] == "Created" and line["kind"] == "mail"]
+    assert made
+    given = exported(customer, export(customer, mailbox))
+    assert (given["state"], given["failed"]) == ("CompletedWithErrors", len(lost))

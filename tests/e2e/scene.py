@@ -160,7 +160,10 @@ class Scene:
         """Run something on the deployment's own tables, as an operator would."""
 
         async def run() -> T:
-            settings = Settings(storage_connection=self.stack.azurite.connection)  # type: ignore[arg-type]
+            settings = Settings(
+                storage_connection=self.stack.azurite.connection,  # type: ignore[arg-type]
+                key_store=self.stack.environment["HOLDFAST_KEY_STORE"],
+            )
             deps = Deps(settings)
             try:
                 return await work(deps)

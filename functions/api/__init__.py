@@ -39,6 +39,7 @@ from functions.api.permissions import router as permissions
 from functions.api.policies import router as policies
 from functions.api.pool_previews import router as pool_previews
 from functions.api.pools import router as pools
+from functions.api.recovery_keys import router as recovery_keys
 from functions.api.reported_jobs import router as reported_jobs
 from functions.api.repositories import router as repositories
 from functions.api.resellers import router as resellers
@@ -46,6 +47,7 @@ from functions.api.restores import router as restores
 from functions.api.roles import router as roles
 from functions.api.routing import Router
 from functions.api.service_starts import router as service_starts
+from functions.api.session_lists import router as session_lists
 from functions.api.session_logs import router as session_logs
 from functions.api.sessions import router as sessions
 from functions.api.status import router as status
@@ -74,11 +76,13 @@ ROUTERS: list[Router] = [
     operations,
     policies,
     sessions,
+    session_lists,
     session_logs,
     objects,
     mail_previews,
     finding,
     coverage,
+    recovery_keys,
     repositories,
     keeping,
     restores,

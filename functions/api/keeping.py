@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Path, Response
 from pydantic import Field, StringConstraints
 
+from functions.api.access_models import IfMatch
 from functions.api.paging import address
 from functions.api.protection_models import RETRY_SECONDS, ObjectId, PageOf
 from functions.api.routing import Router
@@ -143,11 +144,28 @@ class RoundOut(ApiModel):
         return cls(findings=[FindingOut(**one.model_dump()) for one in found.findings], **values)
 
 
+@router.get("/objects/{object_id}/hold", operation_id="holds_get", summary="Read a hold")
+async def get_hold(object_id: str, response: Response, caller: HoldReader) -> HoldOut:
+    """With its ETag; 404 when the object is not held."""
+    return _held(response, await holds.get(deps(), caller.scope, object_id))
+
+
 @router.put("/objects/{object_id}/hold", operation_id="holds_place", summary="Hold an object")
-async def place_hold(object_id: str, body: HoldIn, caller: HoldWriter) -> HoldOut:
-    """Its restore points do not expire until the hold is lifted (vault.md V58)."""
+async def place_hold(
+    object_id: str,
+    body: HoldIn,
+    response: Response,
+    caller: HoldWriter,
+    if_match: IfMatch = None,
+) -> HoldOut:
+    """Its restore points do not expire until the hold is lifted (vault.md V58).
+
+    Another reason for a hold that is there needs If-Match; the same reason changes nothing.
+    """
     by = caller.principal.subject
-    return HoldOut.of(await holds.place(deps(), caller.scope, object_id, reason=body.reason, by=by))
+    scope = caller.scope
+    held = await holds.place(deps(), scope, object_id, if_match, reason=body.reason, by=by)
+    return _held(response, held)
 
 
 @router.delete(
@@ -156,9 +174,9 @@ async def place_hold(object_id: str, body: HoldIn, caller: HoldWriter) -> HoldOu
     summary="Lift a hold",
     status_code=204,
 )
-async def lift_hold(object_id: str, caller: HoldWriter) -> None:
+async def lift_hold(object_id: str, caller: HoldWriter, if_match: IfMatch = None) -> None:
     """What had expired meanwhile is no restore point any more; 404 without a hold."""
-    await holds.lift(deps(), caller.scope, object_id)
+    await holds.lift(deps(), caller.scope, object_id, if_match)
 
 
 @router.get("/customers/{customer_id}/holds", operation_id="holds_list", summary="List the holds")
@@ -276,3 +294,8 @@ async def list_rounds(
     """Locks, deletions, checks and findings per repository and night, newest first."""
     found = await rounds.list_rounds(deps(), caller.scope, customer_id)
     return PageOf(value=[RoundOut.of(one) for one in found])
+
+
+def _held(response: Response, hold: Hold) -> HoldOut:
+    response.headers["ETag"] = holds.etag_of(hold)
+    return HoldOut.of(hold)

@@ -9,16 +9,13 @@ from functions.api.paging import Pages, address
 from functions.api.pools import scope_of
 from functions.api.protection_models import (
     RETRY_SECONDS,
-    From,
     PageOf,
     PageSize,
     PolicyInCreate,
     PolicyInEdit,
     PolicyOut,
     ScheduleIn,
-    SessionOut,
     SkipToken,
-    To,
 )
 from functions.api.routing import Router
 from functions.api.security import requires
@@ -27,18 +24,16 @@ from functions.binding import WITH_DURABLE
 from shared.access.model import Caller
 from shared.access.permissions import PermissionMissing
 from shared.bootstrap import deps
-from shared.kit.clock import to_text
 from shared.kit.etags import strong_etag
 from shared.kit.operations import Operation
 from shared.protection import editing, queries, service
-from shared.protection.model import Policy, SessionState
+from shared.protection.model import Policy
 from shared.protection.operation import session_operation
 
 router = Router(tags=["policies"])
 Reader = Annotated[Caller, Depends(requires("policies.read"))]
 Writer = Annotated[Caller, Depends(requires("policies.write"))]
 LastStatus = Literal["Success", "Warning", "Failed", "Disconnected", "Stopped", "Running"]
-SessionReader = Annotated[Caller, Depends(requires("sessions.read"))]
 
 
 @router.post(
@@ -138,6 +133,7 @@ async def edit(
     """
     wanted = editing.Wanted(
         name=body.name,
+        backup_type=body.backup_type,
         services=list(body.services) if body.services is not None else None,
         include=body.include,
         exclude=body.exclude,
@@ -228,36 +224,6 @@ async def start_session(
     response.headers["Location"] = address(f"/sessions/{session.session_id}")
     response.headers["Retry-After"] = str(RETRY_SECONDS)
     return await session_operation(given, caller.scope, session.session_id)
-
-
-@router.get(
-    "/policies/{policy_id}/sessions",
-    operation_id="sessions_list",
-    summary="List the sessions of a policy",
-)
-async def list_sessions(
-    policy_id: str,
-    caller: SessionReader,
-    status: Annotated[list[SessionState], Query(description="Any of these")] = [],  # noqa: B006
-    begin: From = None,
-    to: To = None,
-    maxpagesize: PageSize = 100,
-    skip_token: SkipToken = None,
-) -> PageOf[SessionOut]:
-    """Newest first (BKP-13); `from` and `to` bound when they started (BKP-14)."""
-    filters = {
-        "status": sorted(status) or None,
-        "from": to_text(begin) if begin else None,
-        "to": to_text(to) if to else None,
-    }
-    pages = Pages(caller, "sessions_list", f"/policies/{policy_id}/sessions", filters)
-    after = (await pages.place(skip_token)).get("after", "")
-    wanted = queries.WantedSessions(frozenset(status), begin, to)
-    found, last = await queries.list_sessions(
-        deps(), caller.scope, policy_id, after=after, limit=maxpagesize, wanted=wanted
-    )
-    link = await pages.link({"after": last} if last else None, maxpagesize)
-    return PageOf(value=[SessionOut.of(one) for one in found], next_link=link)
 
 
 async def _page(

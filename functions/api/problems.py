@@ -70,7 +70,10 @@ def answer(
         "traceId": trace,
     }
     if refused.errors:
-        body["errors"] = refused.errors
+        body["errors"] = [
+            {**each, "pointer": f"#{each['pointer']}"} if each["pointer"].startswith("/") else each
+            for each in refused.errors
+        ]
     sent = {"X-Error-Code": refused.code, **(headers or {})}
     retry = refused.extra.get("retryAfter")
     if retry is not None:

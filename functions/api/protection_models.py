@@ -72,6 +72,9 @@ class PolicyInEdit(ApiModel):
     """What to change; what is left out stays (BKP-06)."""
 
     name: Name | None = None
+    backup_type: BackupType | None = Field(
+        default=None, description="EntireOrganization: send an empty `include` with it"
+    )
     services: list[ServiceName] | None = None
     include: Annotated[list[Selector], Field(max_length=500)] | None = None
     exclude: Annotated[list[Selector], Field(max_length=500)] | None = None

@@ -1,6 +1,6 @@
 """Backup repositories: where a customer's restore points are kept, region by region."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Depends, Response
 from pydantic import Field, StringConstraints
@@ -12,8 +12,8 @@ from functions.api.security import requires
 from shared.access.model import Caller
 from shared.bootstrap import deps
 from shared.kit.api_model import ApiModel, Instant
-from shared.protection import repositories, vaults
-from shared.protection.repositories import BackupRepository
+from shared.protection import vaults
+from shared.protection.vaults import Described
 
 router = Router(tags=["repositories"])
 Reader = Annotated[Caller, Depends(requires("repositories.read"))]
@@ -39,19 +39,33 @@ class RepositoryOut(ApiModel):
     container: str
     is_default: bool
     created_at: Instant
+    lock_mode: Literal["full", "none"] | None = Field(
+        description="full: storage refuses to anybody to change or delete a restore point before "
+        "its retention ends; null: before the first backup"
+    )
+    key_lock: Literal["rolling", "full"] | None = Field(
+        description="rolling: keys are locked for 14 days, renewed weekly, so that one person can "
+        "be erased; full: as long as the restore points"
+    )
 
     @classmethod
-    def of(cls, one: BackupRepository) -> "RepositoryOut":
+    def of(cls, shown: Described) -> "RepositoryOut":
         """The repository as partners see it."""
+        one = shown.repository
         same = ("customer_id", "name", "region", "is_default", "created_at")
-        values = {name: getattr(one, name) for name in same}
-        return cls(id=one.repository_id, container=f"vault-{one.vault_id}", **values)
+        return cls(
+            id=one.repository_id,
+            container=f"vault-{one.vault_id}",
+            lock_mode=shown.lock_mode,
+            key_lock=shown.key_lock,
+            **{name: getattr(one, name) for name in same},
+        )
 
 
 @router.get(PATH, operation_id="repositories_list", summary="List the repositories of a customer")
 async def list_of_customer(customer_id: str, caller: Reader) -> PageOf[RepositoryOut]:
     """The default one of the customer's region first (BKP-26)."""
-    found = await repositories.list_repositories(deps(), caller.scope, customer_id)
+    found = await vaults.list_described(deps(), caller.scope, customer_id)
     return PageOf(value=[RepositoryOut.of(one) for one in found])
 
 
@@ -73,7 +87,7 @@ async def create(
         region=body.region,
         by=caller.principal.subject,
     )
-    response.headers["Location"] = address(f"/repositories/{made.repository_id}")
+    response.headers["Location"] = address(f"/repositories/{made.repository.repository_id}")
     return RepositoryOut.of(made)
 
 
@@ -81,6 +95,6 @@ async def create(
     "/repositories/{repository_id}", operation_id="repositories_get", summary="Read a repository"
 )
 async def get(repository_id: str, caller: Reader) -> RepositoryOut:
-    """Its region and the name of its storage."""
-    found = await repositories.get_repository(deps(), caller.scope, repository_id)
+    """Its region, the name of its storage, and whether that locks (BKP-24)."""
+    found = await vaults.get_described(deps(), caller.scope, repository_id)
     return RepositoryOut.of(found)

@@ -244,6 +244,7 @@ RIGHTS: dict[str, Right] = {
     "policies.add": _right("BackupManagement", "AdvancedBackupManagement"),
     "repositories.read": _right(MONITORING),
     "repositories.create": _right("CustomerManagement"),
+    "recoveryKeys.write": _right("CustomerManagement", "BackupManagement"),
     "holds.read": _right(MONITORING),
     "holds.write": _right("BackupManagement", "AdvancedBackupManagement"),
     "erasures.read": _right(MONITORING),
@@ -303,6 +304,7 @@ CUSTOMER_RIGHTS: dict[str, Right] = {
     "drills.read": _right(MONITORING),
     "repositories.read": _right(MONITORING),
     "repositories.create": _right("CreateRepositories"),
+    "recoveryKeys.write": _right("ManageOrganisation"),
     "mails.preview": _right("PreviewEmails"),
     "self.restore": _right("SelfRestore"),
 }

@@ -18,16 +18,16 @@ from shared.kit.errors import Conflict, Forbidden, Unprocessable
 from shared.protection import changes, repositories
 from shared.protection import repository as protection
 from shared.protection.browsing import ref_of
-from shared.protection.model import ProtectedObject
+from shared.protection.model import ACTIVE, REMOVED, ProtectedObject
 from shared.protection.vaults import open_vault
 from shared.vault import erasure as vault_erasure
 
 if TYPE_CHECKING:
     from shared.bootstrap import Deps
 
-REMOVED, ACTIVE = "removed", "active"
 BLANK = "(erased)"
 _OPEN = frozenset({ErasureState.WAITING, ErasureState.DELETED})
+_UNDECIDED = _OPEN | {ErasureState.REQUESTED}
 
 
 class NothingToErase(Unprocessable):
@@ -42,6 +42,12 @@ class SamePerson(Forbidden):
     code, title = "SECOND_PERSON_NEEDED", "Another person has to approve"
 
 
+class AlreadyAsked(Conflict):
+    """One erasure of a person at a time."""
+
+    code, title = "ERASURE_UNDER_WAY", "An erasure of this person is under way"
+
+
 class NotOpen(Conflict):
     """The erasure is not in a state for this."""
 
@@ -51,11 +57,18 @@ class NotOpen(Conflict):
 async def request(
     deps: "Deps", scope: Scope, customer_id: str, *, subject: str, reason: str, by: str
 ) -> Erasure:
-    """Step one: nothing happens yet but that it is written down. `NothingToErase`."""
-    await customers.get(deps.tables, scope, customer_id)
+    """Step one: nothing happens yet but that it is written down.
+
+    `NothingToErase`; `AlreadyAsked` while another erasure of the same person is not over.
+    """
+    for one in await list_erasures(deps, scope, customer_id):
+        if one.subject == subject and one.state in _UNDECIDED:
+            raise AlreadyAsked("Approve or cancel that one.", erasureId=one.erasure_id)
     objects = await _objects(deps, scope, customer_id, subject)
     if not objects:
-        raise NothingToErase("Give the directory id of a user with restore points.")
+        raise NothingToErase(
+            "Give the directory id of a user with restore points.", pointer="/userId"
+        )
     now = deps.clock.now()
     made = Erasure(
         erasure_id=ids.newest_first(customer_id, ERASURE, now),

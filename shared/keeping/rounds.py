@@ -20,7 +20,7 @@ from shared.keeping.verifying import signed
 from shared.protection import repositories, rules
 from shared.protection import repository as protection
 from shared.protection.browsing import ref_of
-from shared.protection.model import Policy, ProtectedObject
+from shared.protection.model import REMOVED, Policy, ProtectedObject
 from shared.protection.vaults import open_vault
 from shared.vault import garbage, lockkeeper, scrub, upkeep
 from shared.vault.errors import UnknownRepository
@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 BATCH = 25
 WEEK = 7
 MOST = 100
+# Findings that say that a blob's bytes are not those that were written.
+DAMAGE = frozenset({"V13", "V19", "V33", "V34"})
 HEADS = "audit"
 """The container of signed checkpoints; immutable in a deployment."""
 
@@ -73,7 +75,8 @@ async def open_round(deps: "Deps", task: RoundTask) -> list[Batch]:
         return []
     up = await vault.upkeep()
     enabled = [one.oid for one in objects if one.enabled]
-    if (renewed := await vault.rewrap()) is not None:
+    wanted = await repositories.recovery_pem(deps, customer)
+    if (renewed := await vault.rewrap(wanted)) is not None:
         log.info("vault %s: %s wraps the tenant key with the new key", vault.repo, renewed)
     locks, keys = await lockkeeper.keep_locks(up, enabled), await lockkeeper.keep_keys(up)
     made = Round(
@@ -220,6 +223,9 @@ async def _keep(vault: Vault, up: upkeep.Upkeep, one: Kept, night: str, tally: _
             tally.scrubbed(await scrub.scrub_packs(up, keys, seed=week_of(night)))
         if not dependencies.findings:  # garbage is never collected by a damaged head
             tally.condemned += await garbage.condemn(up, one.oid, enabled=one.enabled)
+    hurt = [each.blob for each in tally.findings if each.rule in DAMAGE]
+    if noted := await upkeep.note_damage(up.control, one.oid, hurt):
+        log.error("o/%s/: %d damaged blobs noted for its next backup", one.oid, noted)
     swept = await garbage.sweep(up, one.oid, enabled=one.enabled)
     tally.deleted += len(swept.deleted)
     tally.bytes += swept.bytes
@@ -247,7 +253,7 @@ def _kept(oid: str, one: ProtectedObject, policies: list[Policy], customer: Cust
     covering = [
         policy
         for policy in policies
-        if one.state != "removed" and rules.covers(policy, one, services)
+        if one.state != REMOVED and rules.covers(policy, one, services)
     ]
     terms = [rules.kept_years(each.retention_years, customer.retention_years) for each in covering]
     longest = None if not terms else 0 if None in terms else max(t for t in terms if t is not None)

@@ -13,6 +13,7 @@ from shared.protection import repository, rules, selectors
 from shared.protection.model import (
     DELETED_STATES,
     PERSONAL,
+    REMOVED,
     BackupType,
     Policy,
     ProtectedObject,
@@ -144,7 +145,7 @@ async def _covered(deps: "Deps", scope: Scope, customer_id: str, after: str = ""
     policies = await repository.list_policies(deps.tables, scope, customer_id=customer_id)
     found = await repository.list_objects(deps.tables, scope, customer_id, after=after)
     services, now = [str(service) for service in customer.services], deps.clock.now()
-    return [cover(one, policies, services, now) for one in found if one.state != "removed"]
+    return [cover(one, policies, services, now) for one in found if one.state != REMOVED]
 
 
 def _uncovered(found: ProtectedObject, policies: list[Policy], bought: set[str]) -> Reason:

@@ -8,7 +8,7 @@ from shared.customers.model import Customer
 from shared.kit import ids
 from shared.protection import repository
 from shared.protection.discovery_shared import discover_shared
-from shared.protection.model import ACTIVE, PERSONAL, SERVICE_OF, ProtectedObject, Workload
+from shared.protection.model import ACTIVE, PERSONAL, REMOVED, SERVICE_OF, ProtectedObject, Workload
 from shared.protection.vaults import ensure_vault, open_vault, tenant_of
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ async def discover(deps: "Deps", customer: Customer) -> dict[str, int]:
     if users:
         for gone in known.values():
             personal = gone.workload in PERSONAL
-            if personal and gone.object_id not in seen and gone.licensed:
+            if personal and gone.object_id not in seen and gone.licensed and gone.state != REMOVED:
                 update = {"licensed": False, "state": USER_DELETED}
                 await repository.save_object(deps.tables, scope, gone.model_copy(update=update))
     return counts | await discover_shared(deps, customer, known, counts["seats"])
@@ -81,6 +81,8 @@ async def _remember(
     if known is None:
         await repository.add_object(deps.tables, scope, found)
         return
+    if known.state == REMOVED:
+        return  # its name was erased and does not come back
     update = {
         "display_name": found.display_name,
         "address": found.address,

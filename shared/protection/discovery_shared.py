@@ -8,7 +8,7 @@ from shared.access.model import Scope
 from shared.customers.model import Customer, Service
 from shared.kit import ids
 from shared.protection import repository
-from shared.protection.model import ACTIVE, DELETED_STATES, ProtectedObject, Workload
+from shared.protection.model import ACTIVE, DELETED_STATES, REMOVED, ProtectedObject, Workload
 from shared.protection.vaults import tenant_of
 
 if TYPE_CHECKING:
@@ -111,6 +111,8 @@ async def _settle(
         if held is None:
             await repository.add_object(deps.tables, scope, one)
             continue
+        if held.state == REMOVED:
+            continue  # its name was erased and does not come back
         update = {
             "display_name": one.display_name,
             "address": one.address,
@@ -127,6 +129,8 @@ async def _settle(
     state = TEAM_DELETED if workload == "team" else SITE_DELETED
     seen = {one.object_id for one in found}
     for one in known.values():
-        if one.workload == workload and one.object_id not in seen and one.licensed:
+        if one.state == REMOVED or one.object_id in seen:
+            continue
+        if one.workload == workload and one.licensed:
             gone = one.model_copy(update={"licensed": False, "state": state})
             await repository.save_object(deps.tables, scope, gone)

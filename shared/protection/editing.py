@@ -8,7 +8,7 @@ from shared.customers import repository as customers
 from shared.kit.errors import Forbidden
 from shared.kit.etags import check_if_match, strong_etag
 from shared.protection import changes, repositories, repository, rules
-from shared.protection.model import Policy
+from shared.protection.model import BackupType, Policy
 from shared.protection.selection import check_objects, check_retention, check_services
 from shared.protection.service import AlreadyRunning, check_connected
 
@@ -27,6 +27,7 @@ class Wanted:
     """What to change; None leaves as it is."""
 
     name: str | None = None
+    backup_type: BackupType | None = None
     services: list[str] | None = None
     include: list[str] | None = None
     exclude: list[str] | None = None
@@ -47,7 +48,8 @@ async def edit_policy(
     if wanted.interval_hours is not None:
         raise ScheduleSupportOnly("Open a support case with the interval you need.")
     check_if_match(if_match, strong_etag(policy.etag))
-    named = {name: getattr(wanted, name) for name in ("name", "services", "include", "exclude")}
+    plain = ("name", "backup_type", "services", "include", "exclude")
+    named = {name: getattr(wanted, name) for name in plain}
     update: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
     changed = policy.model_copy(update=update | wanted.others)
     customer = await customers.get(deps.tables, scope, policy.customer_id)
@@ -55,9 +57,16 @@ async def edit_policy(
     await repositories.check(deps, customer, changed.repository_id)
     if wanted.services is not None:
         check_services(customer, wanted.services)
-    if wanted.include is not None or wanted.exclude is not None:
-        kind, include, exclude = changed.backup_type, changed.include, changed.exclude
-        await check_objects(deps, scope, policy.customer_id, kind, include, exclude)
+    if update.keys() & {"backup_type", "include", "exclude"}:
+        await check_objects(
+            deps,
+            scope,
+            policy.customer_id,
+            changed.backup_type,
+            changed.include,
+            changed.exclude,
+            {*policy.include, *policy.exclude},
+        )
     if changed == policy:
         return policy
     return await repository.save_policy(deps.tables, scope, changed)

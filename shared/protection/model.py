@@ -20,6 +20,8 @@ SERVICE_OF: dict[str, str] = {
 PERSONAL = frozenset({"mailbox", "drive"})
 """Workloads whose objects belong to one user."""
 ACTIVE = "active"
+REMOVED = "removed"
+"""State of an object whose erasure was approved: nothing of it is read or written any more."""
 DELETED_STATES = frozenset({"user_deleted", "site_deleted", "team_deleted"})
 
 
@@ -342,6 +344,11 @@ class ObjectRun(Stored):
     root: str | None = None
     items: int = 0
     completeness: Completeness | None = None
+    healed: int = 0
+    """Items whose stored content was damaged and was read from the source again."""
+    lost: list[str] = Field(default_factory=list)
+    """Names of the first items whose stored content is damaged and that are gone at the source."""
+    lost_count: int = 0
 
     @property
     def compute_s(self) -> float:

@@ -98,6 +98,31 @@ async def list_sessions(
     return page, page[-1].session_id if len(found) > limit else None
 
 
+async def list_customer_sessions(
+    deps: "Deps",
+    scope: Scope,
+    customer_id: str,
+    *,
+    after: str,
+    limit: int,
+    wanted: WantedSessions = ANY_SESSION,
+) -> tuple[list[Session], str | None]:
+    """A page of all sessions of a customer, newest first, those of deleted policies too."""
+    await customers.get(deps.tables, scope, customer_id)
+    found: list[Session] = []
+    async for session in repository.list_customer_sessions(
+        deps.tables, scope, customer_id, before=wanted.to_at, after=after
+    ):
+        if wanted.from_at and session.created_at < wanted.from_at - LONGEST_QUEUE:
+            break
+        if not wanted.takes(session):
+            continue
+        if len(found) == limit:
+            return found, found[-1].session_id
+        found.append(session)
+    return found, None
+
+
 async def sessions_between(
     deps: "Deps", scope: Scope, customer_id: str, from_at: datetime, to_at: datetime
 ) -> list[Session]:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 TABLE = "Repositories"
 KIND = "v"
 DEFAULT = "default"
+RECOVERY_ROW = "recovery-key"
+"""Beside a customer's repositories: the public half of its recovery key."""
 
 
 class UnknownRepository(Unprocessable):
@@ -43,6 +45,19 @@ class BackupRepository(Stored):
     is_default: bool = False
     created_at: datetime
     created_by: str = ""
+
+
+class RecoveryKey(Stored):
+    """The public half of a customer's recovery key, as it was given (recovery_keys.py)."""
+
+    customer_id: str
+    partner_id: str
+    public_pem: str
+    fingerprint: str
+    """Hex SHA-256 of its SubjectPublicKeyInfo."""
+    bits: int
+    set_at: datetime
+    set_by: str
 
 
 def repository_of(customer: Customer) -> str:
@@ -70,14 +85,11 @@ async def list_of(deps: "Deps", customer: Customer) -> list[BackupRepository]:
     """The default one first, then the others by id."""
     made = [
         BackupRepository.model_validate(row.values | {"etag": row.etag})
-        async for row in deps.tables[TABLE].query(customer.customer_id)
+        async for row in deps.tables[TABLE].query(
+            customer.customer_id, prefix=f"{customer.customer_id}-{KIND}"
+        )
     ]
     return [default_of(customer), *made]
-
-
-async def list_repositories(deps: "Deps", scope: Scope, customer_id: str) -> list[BackupRepository]:
-    """A customer's repositories; NotFound outside the scope."""
-    return await list_of(deps, await customers.get(deps.tables, scope, customer_id))
 
 
 async def get_repository(deps: "Deps", scope: Scope, repository_id: str) -> BackupRepository:
@@ -98,6 +110,18 @@ async def find(deps: "Deps", customer: Customer, repository_id: str | None) -> B
     if row is None:
         raise missing(str(repository_id))
     return BackupRepository.model_validate(row.values | {"etag": row.etag})
+
+
+async def find_recovery_key(deps: "Deps", customer: Customer) -> RecoveryKey | None:
+    """The recovery key of a customer; None when it gave none."""
+    row = await deps.tables[TABLE].find(customer.customer_id, RECOVERY_ROW)
+    return RecoveryKey.model_validate(row.values | {"etag": row.etag}) if row else None
+
+
+async def recovery_pem(deps: "Deps", customer: Customer) -> bytes | None:
+    """What a vault of the customer is wrapped for (V7); None: the operator's sealed key."""
+    found = await find_recovery_key(deps, customer)
+    return found.public_pem.encode() if found else None
 
 
 async def check(deps: "Deps", customer: Customer, repository_id: str | None) -> None:

@@ -231,12 +231,16 @@ async def list_sessions(
 
 
 async def list_customer_sessions(
-    tables: Tables, scope: Scope, customer_id: str, *, before: datetime
+    tables: Tables, scope: Scope, customer_id: str, *, before: datetime | None, after: str = ""
 ) -> AsyncIterator[Session]:
-    """Every session of a customer that began before an instant, newest first, policies or not."""
+    """Every session of a customer that began before an instant, newest first, policies or not.
+
+    Ids sort newest first: nothing later than `before`, or up to the id `after`, is read.
+    """
     if not scope.covers(customer_id):
         raise missing(customer_id)
-    after = ids.newest_first(customer_id, ids.SESSION, before, "!")
+    if before is not None:
+        after = max(after, ids.newest_first(customer_id, ids.SESSION, before, "!"))
     async for row in tables["Sessions"].query(customer_id, after=after):
         session = Session.model_validate(row.values | {"etag": row.etag})
         _inside(scope, session.partner_id, session.customer_id, session.session_id)

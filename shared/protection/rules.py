@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from shared.protection import selectors
 from shared.protection.model import (
+    REMOVED,
     BackupType,
     Policy,
     ProtectedObject,
@@ -124,7 +125,7 @@ def select_objects(
     """Covered objects in a stable order; `off` are workloads whose permission is missing (M37)."""
     chosen, excluded, missing, bought = [], 0, set(off), set(services)
     for one in sorted(found, key=lambda each: (each.workload, each.object_id)):
-        if one.state == "removed":
+        if one.state == REMOVED:
             continue
         if covers(policy, one, bought) and one.workload not in missing:
             chosen.append(one)

@@ -1,5 +1,6 @@
 """What a policy may name: services of the customer, objects of the customer, no contradiction."""
 
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from shared.access.model import Scope
@@ -63,10 +64,12 @@ async def check_objects(
     backup_type: BackupType,
     include: list[str],
     exclude: list[str],
+    known: Collection[str] = (),
 ) -> None:
     """`Invalid`, `SelectionOverlaps` or `UnknownObjects` for a selection that cannot be meant.
 
     Groups are looked up in the customer's directory; everything else among what was discovered.
+    `known` were accepted before: who has left meanwhile is no reason to refuse another change.
     """
     if backup_type is BackupType.SELECTED_ITEMS and not include:
         raise Invalid("SelectedItems needs at least one object.", pointer="/include")
@@ -79,9 +82,36 @@ async def check_objects(
     found = await repository.list_objects(deps.tables, scope, customer_id)
     customer = await customers.get(deps.tables, scope, customer_id)
     for pointer, wanted in (("/include", include), ("/exclude", exclude)):
-        unknown = [one for one in wanted if not await _is_known(deps, customer, one, found)]
+        unknown = [
+            one
+            for one in wanted
+            if one not in known and not await _is_known(deps, customer, one, found)
+        ]
         if unknown:
             raise UnknownObjects(f"Unknown: {', '.join(unknown[:5])}.", pointer=pointer)
+    if lost := swallowed(include, exclude, found):
+        raise SelectionOverlaps(
+            f"Nothing is left of what is included: {', '.join(lost[:5])}.", pointer="/exclude"
+        )
+
+
+def swallowed(
+    include: Sequence[str], exclude: Sequence[str], found: Iterable[ProtectedObject]
+) -> list[str]:
+    """What is included and then left out again whole: pure.
+
+    Taking a drive out of a user is a selection; taking a user out of its own drive is a mistake.
+    Groups are not judged: their members come and go.
+    """
+    every = list(found)
+    lost = []
+    for one in include:
+        meant = [each for each in every if selectors.names([one], each)]
+        if selectors.parts(one)[0] != "group" and meant:
+            fixed = [each for each in exclude if selectors.parts(each)[0] != "group"]
+            if all(selectors.names(fixed, each) for each in meant):
+                lost.append(one)
+    return lost
 
 
 def check_retention(years: int | None) -> None:

@@ -1,7 +1,8 @@
 """A customer's vaults: made, opened, found; which one an object lives in."""
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from shared.access.contexts import check_region
 from shared.access.model import Scope
@@ -77,6 +78,7 @@ async def ensure_vault(deps: "Deps", customer: Customer, repository_id: str | No
         repo_id=place.vault_id,
         tenant_id=tenant_of(customer),
         now=deps.clock.now(),
+        recovery_public_pem=await repositories.recovery_pem(deps, customer),
         locks=stores.locks,
     )
     return place.vault_id
@@ -98,9 +100,43 @@ async def open_vault(deps: "Deps", customer: Customer, repository_id: str | None
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A repository and what its vault says of its locks (V59); nothing before it was made."""
+
+    repository: BackupRepository
+    lock_mode: Literal["full", "none"] | None = None
+    key_lock: Literal["rolling", "full"] | None = None
+
+
+async def list_described(deps: "Deps", scope: Scope, customer_id: str) -> list[Described]:
+    """A customer's repositories, the default one first; NotFound outside the scope."""
+    customer = await customers.get(deps.tables, scope, customer_id)
+    return [
+        await _describe(deps, customer, one) for one in await repositories.list_of(deps, customer)
+    ]
+
+
+async def get_described(deps: "Deps", scope: Scope, repository_id: str) -> Described:
+    """One repository; NotFound when unknown or outside the scope."""
+    found = await repositories.get_repository(deps, scope, repository_id)
+    customer = await customers.get(deps.tables, scope, found.customer_id)
+    return await _describe(deps, customer, found)
+
+
+async def _describe(deps: "Deps", customer: Customer, one: BackupRepository) -> Described:
+    from shared.vault.errors import UnknownRepository
+
+    try:
+        said = (await open_vault(deps, customer, one.repository_id)).document
+    except UnknownRepository:
+        return Described(one)
+    return Described(one, said["lock_mode"], said["key_lock"])
+
+
 async def create_repository(
     deps: "Deps", scope: Scope, customer_id: str, *, name: str, region: str, by: str
-) -> BackupRepository:
+) -> Described:
     """Make a repository with its storage (BKP-26); the same name and region are found again.
 
     `RegionNotOffered`; `FlagOff` when the customer may have one region only (CUS-43).
@@ -130,4 +166,4 @@ async def create_repository(
             row = Row(customer_id, made.repository_id, made.model_dump(mode="json"))
             await deps.tables[repositories.TABLE].insert(row)
     await ensure_vault(deps, customer, made.repository_id)
-    return made
+    return await _describe(deps, customer, made)

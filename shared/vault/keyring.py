@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shared.kit.blobs import BlobExists, BlobMissing, BlobStore
 from shared.vault.errors import KeyAlarm, KeyRefused, UnknownRepository, located
@@ -14,6 +14,9 @@ from shared.vault.format.errors import FormatError
 from shared.vault.format.keys import ObjectKeys, TenantKeys
 from shared.vault.format.primitives import sha, unb64u
 from shared.vault.keystore import KeyStore
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 # An hour is what V10 allows; an unwrap is one Key Vault call, so shorter buys nothing.
 KEEP_SECONDS = 3600.0
@@ -76,10 +79,7 @@ class KeyRing:
     async def create_tenant_key(self, recovery_pem: bytes | None) -> None:
         """Make epoch 1 unless it exists: one KEK wrap and one recovery wrap (V7)."""
         secret = os.urandom(32)
-        try:
-            recovery = key_format.public_key(recovery_pem or await self._store.sealed_public_pem())
-        except FormatError as weak:
-            raise KeyRefused(str(weak)) from weak
+        recovery = self._public(recovery_pem or await self._store.sealed_public_pem())
         kek = await self._store.wrap(secret)
         blob = key_format.tenant_key_blob(
             1,
@@ -88,28 +88,50 @@ class KeyRing:
         )
         await put_once(self._vault, names.tenant_key(1), blob)
 
-    async def rewrap_tenant_key(self, epoch: int = 1) -> str | None:
+    async def rewrap_tenant_key(
+        self, epoch: int = 1, *, recovery_pem: bytes | None = None
+    ) -> str | None:
         """After a rotation of the key-encryption key: one more revision, wrapped with the new one.
 
-        The wrapped key, and so every stored byte, stays as it is (V8); the recovery wrap is copied.
-        Returns the new blob's name; None when the newest revision has the current key already.
+        The wrapped key, and so every stored byte, stays as it is (V8). The recovery wrap is copied,
+        or made for `recovery_pem` if it is for another key. Returns the new blob's name; None when
+        the newest revision has both keys already. `KeyRefused` for a weak recovery key.
         """
+        wanted = None if recovery_pem is None else self._public(recovery_pem)
+        while True:
+            newest = (await self._revisions(epoch))[-1]
+            blob = self._checked(newest, await self._vault.get(newest))
+            with located(newest):
+                _, wraps = key_format.read_tenant_key_blob(blob)
+            secret = await self._unwrap(newest, blob)
+            current = await self._store.wrap(secret)
+            held = next(each for each in wraps if each["to"] == "recovery")
+            recovery = held["spki_sha256"], unb64u(held["ct"])
+            is_right = wanted is None or recovery[0] == key_format.spki_sha256(wanted)
+            if is_right and any(each.get("kid") == current.kid for each in wraps):
+                return None
+            if wanted is not None and not is_right:
+                sealed = key_format.wrap_rsa(wanted, secret)
+                recovery = key_format.spki_sha256(wanted), sealed
+            name = names.tenant_key(epoch, int(newest[-9:-5]) + 1)
+            renewed = key_format.tenant_key_blob(epoch, (current.kid, current.ciphertext), recovery)
+            if await put_once(self._vault, name, renewed):
+                return name  # otherwise somebody else wrote this revision: look at theirs
+
+    async def recovery_fingerprint(self, epoch: int = 1) -> str:
+        """Whose recovery key opens the newest revision: hex SHA-256 of its public half (V7)."""
         newest = (await self._revisions(epoch))[-1]
         blob = self._checked(newest, await self._vault.get(newest))
         with located(newest):
             _, wraps = key_format.read_tenant_key_blob(blob)
-        current = await self._store.wrap(await self._unwrap(newest, blob))
-        if any(each.get("kid") == current.kid for each in wraps):
-            return None
-        recovery = next(each for each in wraps if each["to"] == "recovery")
-        name = names.tenant_key(epoch, int(newest[-9:-5]) + 1)
-        renewed = key_format.tenant_key_blob(
-            epoch,
-            (current.kid, current.ciphertext),
-            (recovery["spki_sha256"], unb64u(recovery["ct"])),
-        )
-        await put_once(self._vault, name, renewed)
-        return name
+        return next(each["spki_sha256"] for each in wraps if each["to"] == "recovery")
+
+    @staticmethod
+    def _public(pem: bytes) -> "RSAPublicKey":
+        try:
+            return key_format.public_key(pem)
+        except FormatError as weak:
+            raise KeyRefused(str(weak)) from weak
 
     async def _rewrapped(self, epoch: int) -> bytes:
         """The secret from a later revision: the first one's wrapping key is retired."""

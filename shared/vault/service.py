@@ -157,9 +157,29 @@ class Vault:
         locks = self._locks or NoLocks(self._store, self._clock)
         return Upkeep(self._store, self._control, locks, ops, self.document)
 
-    async def rewrap(self) -> str | None:
-        """Wrap the tenant key with the current key-encryption key, if it is not (V8)."""
-        return await self._ring.rewrap_tenant_key()
+    async def rewrap(self, recovery_public_pem: bytes | None = None) -> str | None:
+        """Wrap the tenant key with the current key-encryption key, if it is not (V8).
+
+        With `recovery_public_pem` also for the customer's recovery key, and the repository file
+        says so from then on (V7). What was wrapped for an earlier key stays readable with it.
+        """
+        made = await self._ring.rewrap_tenant_key(recovery_pem=recovery_public_pem)
+        if recovery_public_pem is not None:
+            await self._name_holder()
+        return made
+
+    async def _name_holder(self) -> None:
+        listed = sorted([one.name async for one in self._store.list(names.REPOSITORIES)])
+        blob = await self._store.get(listed[-1])
+        with located(listed[-1]):
+            document = repofile.read(blob)
+        if document["recovery"] != "customer":
+            name = names.repository_file(int(listed[-1][-9:-5]) + 1)
+            await put_once(self._store, name, repofile.changed(document, recovery="customer"))
+
+    async def recovery_fingerprint(self) -> str:
+        """Whose recovery key opens this vault: hex SHA-256 of its public half."""
+        return await self._ring.recovery_fingerprint()
 
     async def keys_of(self, oid: str) -> ObjectKeys:
         """The keys of an object: for checks that open its packs."""

@@ -3,10 +3,12 @@
 import json
 from datetime import timedelta
 
+import pytest
+
 from shared.audit.signing import is_signed
 from shared.keeping import rounds, verifying
 from shared.keeping.tasks import RoundTask
-from shared.protection import repository
+from shared.protection import changes, repository
 from shared.protection.discovery import discover
 from tests.api.conftest import check_problem
 from tests.api.plant import Json, Plant, certificates, cloud, credential, plant, size
@@ -95,6 +97,7 @@ async def test_v58_a_held_object_does_not_expire_until_the_hold_is_lifted(plant:
     placed = await plant.api.put(address, json={"reason": "case 7"})
     assert placed.status_code == 200, placed.text
     assert (await plant.api.put(address, json={"reason": "case 7"})).json() == placed.json()
+    assert (await plant.api.get(address)).headers["ETag"] == placed.headers["ETag"]
     (listed,) = (await plant.get(plant.path("/holds")))["value"]
     assert (listed["objectId"], listed["reason"]) == (made["object"], "case 7")
     for policy in (made["policy"], plant.policy_id):
@@ -103,11 +106,39 @@ async def test_v58_a_held_object_does_not_expire_until_the_hold_is_lifted(plant:
     await nights(plant, 8)
     assert await points(plant, made["object"]) == [1]
     assert (await plant.api.get(f"/api/v1/objects/{made['object']}/snapshots/1")).status_code == 200
-    assert (await plant.api.delete(address)).status_code == 204
-    check_problem(await plant.api.delete(address), 404, "NOT_FOUND")
+    check_problem(await plant.api.delete(address), 428, "PRECONDITION_REQUIRED")
+    seen = {"If-Match": placed.headers["ETag"]}
+    assert (await plant.api.delete(address, headers=seen)).status_code == 204
+    check_problem(await plant.api.delete(address, headers=seen), 404, "NOT_FOUND")
     assert await points(plant, made["object"]) == []
     await nights(plant, 12)
     assert await records(plant) == []
+
+
+async def test_v58_a_hold_is_changed_on_its_current_state_only(plant: Plant) -> None:
+    made = await selected(plant)
+    address = f"/api/v1/objects/{made['object']}/hold"
+    check_problem(await plant.api.get(address), 404, "NOT_FOUND")
+    early = {"If-Match": '"anything"'}
+    body = {"reason": "case 7"}
+    check_problem(
+        await plant.api.put(address, json=body, headers=early), 412, "PRECONDITION_FAILED"
+    )
+    check_problem(await plant.api.get(address), 404, "NOT_FOUND")
+    first = await plant.api.put(address, json=body)
+    other = {"reason": "case 9"}
+    check_problem(await plant.api.put(address, json=other), 428, "PRECONDITION_REQUIRED")
+    seen = {"If-Match": first.headers["ETag"]}
+    changed = await plant.api.put(address, json=other, headers=seen)
+    assert changed.json() == first.json() | {"reason": "case 9"}
+    late = await plant.api.put(address, json={"reason": "case 10"}, headers=seen)
+    check_problem(late, 412, "PRECONDITION_FAILED")
+    check_problem(await plant.api.delete(address, headers=seen), 412, "PRECONDITION_FAILED")
+    assert (await plant.get(address))["reason"] == "case 9"
+    for wrong in ({}, {"reason": ""}, {"reason": "x" * 201}, {"reason": 7}, {"why": "x"}):
+        problem = check_problem(await plant.api.put(address, json=wrong), 400, "INVALID_INPUT")
+        assert {one["pointer"] for one in problem["errors"]} <= {"#/reason", "#/why"}
+    assert (await plant.get(address))["reason"] == "case 9"
 
 
 async def test_v68_an_erasure_needs_two_persons_and_ends_with_a_certificate(plant: Plant) -> None:
@@ -124,14 +155,21 @@ async def test_v68_an_erasure_needs_two_persons_and_ends_with_a_certificate(plan
         oid="ann", preferred_username="ann@a.example",
     )  # fmt: skip
     hold = f"/api/v1/objects/{mailbox}/hold"
-    await plant.api.put(hold, json={"reason": "case 8"})
+    placed = await plant.api.put(hold, json={"reason": "case 8"})
     held = await plant.api.post(f"{address}:approve", headers=second)
     check_problem(held, 409, "ERASURE_REFUSED")
-    await plant.api.delete(hold)
+    await plant.api.delete(hold, headers={"If-Match": placed.headers["ETag"]})
     approved = await plant.api.post(f"{address}:approve", headers=second)
     assert approved.status_code == 200, approved.text
     assert approved.json()["state"] == "Waiting"
+    check_problem(await plant.api.put(hold, json={"reason": "late"}), 409, "HOLD_REFUSED")
+    await changes.change_object(
+        plant.deps.tables, plant.scope, mailbox,
+        lambda row: row.model_copy(update={"display_name": "Was"}),
+    )  # fmt: skip
     session = await plant.run(plant.policy_id)  # blocked at once: nothing is written to it
+    row = await repository.get_object(plant.deps.tables, plant.scope, mailbox)
+    assert row.display_name == "Was"  # the person is in the directory: its name comes back never
     assert not {kind for kind, n in await plant.protected(session) if n == "0"}
     await nights(plant, 2)
     done = await plant.get(address)
@@ -148,16 +186,31 @@ async def test_v68_an_erasure_needs_two_persons_and_ends_with_a_certificate(plan
     check_problem(await plant.api.post(f"{address}:cancel"), 409, "ERASURE_NOT_OPEN")
 
 
-async def test_v67_a_cancelled_erasure_leaves_everything_as_it_was(plant: Plant) -> None:
+@pytest.mark.parametrize("approved", [False, True])
+async def test_v67_a_cancelled_erasure_leaves_everything_as_it_was(
+    plant: Plant, approved: bool
+) -> None:
     made = await selected(plant)
     body = {"userId": plant.people[0]["id"], "reason": "gdpr-17"}
     asked = (await plant.api.post(plant.path("/erasures"), json=body)).json()
+    twice = check_problem(
+        await plant.api.post(plant.path("/erasures"), json=body), 409, "ERASURE_UNDER_WAY"
+    )
+    assert twice["erasureId"] == asked["id"]
+    if approved:
+        second = plant.bearer(
+            plant.partner_tenant, idtyp=None, scp="openid access_as_user", azpacr="0",
+            azp="portal", oid="ann", preferred_username="ann@a.example",
+        )  # fmt: skip
+        answer = await plant.api.post(f"/api/v1/erasures/{asked['id']}:approve", headers=second)
+        assert answer.json()["state"] == "Waiting", answer.text
     cancelled = await plant.api.post(f"/api/v1/erasures/{asked['id']}:cancel")
     assert cancelled.json()["state"] == "Cancelled"
     await nights(plant, 2)
     assert await points(plant, made["object"]) == [1]
     nobody = await plant.api.post(plant.path("/erasures"), json={**body, "userId": "nobody"})
-    check_problem(nobody, 422, "NOTHING_TO_ERASE")
+    problem = check_problem(nobody, 422, "NOTHING_TO_ERASE")
+    assert [one["pointer"] for one in problem["errors"]] == ["#/userId"]
 
 
 async def verified(plant: Plant, object_id: str) -> Json:

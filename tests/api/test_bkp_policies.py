@@ -231,7 +231,9 @@ async def test_bkp_25_and_26_objects_are_stored_where_their_policy_says(plant: P
     stored = plant.deps.storage.containers  # type: ignore[attr-defined]
     oids = [one.name async for one in stored[second["container"]].list("o/")]
     assert oids
-    assert default["container"] not in stored
+    assert [one.name async for one in stored[default["container"]].list()] == []
+    (default, other) = (await plant.get(plant.path("/repositories")))["value"]
+    assert (default["lockMode"], other["lockMode"], other["keyLock"]) == (None, "none", "rolling")
     points = await plant.get(f"/api/v1/objects/{row['id']}/snapshots")
     assert [one["n"] for one in points["value"]] == [1]
     await plant.run(plant.policy_id)  # the whole organisation, kept in the default repository

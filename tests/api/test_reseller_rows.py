@@ -91,7 +91,7 @@ async def test_res_01_a_reseller_is_invited_and_accepts(chain: Chain) -> None:
     own = check_problem(
         await shop.post(accept, {"token": made["token"]}), 422, "RESELLER_OF_ITSELF"
     )
-    assert own["errors"][0]["pointer"] == "/token"
+    assert own["errors"][0]["pointer"] == "#/token"
     again = (await shop.post(f"/resellers/{made['id']}:invite")).json()
     old = await below.post(accept, {"token": made["token"]})
     check_problem(old, 400, "INVITATION_INVALID")

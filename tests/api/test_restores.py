@@ -334,7 +334,7 @@ async def test_rst_a_restore_to_a_deleted_user_is_refused_before_it_starts(
     for path in (RESTORES, f"{RESTORES}:preview"):
         answer = await anonymous.post(path, json=wanted(two), headers=headers)
         problem = check_problem(answer, 422, "TARGET_GONE")
-        assert [one["pointer"] for one in problem["errors"]] == ["/target/objectId"]
+        assert [one["pointer"] for one in problem["errors"]] == ["#/target/objectId"]
         assert "Name another mailbox" in problem["detail"]
     assert durable.started == {}
     assert (await anonymous.get(listed, headers=headers)).json() == before

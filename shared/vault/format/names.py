@@ -6,6 +6,7 @@ import os
 LAST = 9_999_999_999
 
 REPOSITORY = "repo/0001.json"
+REPOSITORIES = "repo/"
 
 
 def oid(k_oid: bytes, workload: str, source_id: str, generation: int = 0) -> str:
@@ -24,6 +25,11 @@ def text_bytes(text: str) -> bytes:
 def new_repository_id() -> str:
     """A random repository id."""
     return os.urandom(16).hex()
+
+
+def repository_file(revision: int) -> str:
+    """The repository file; the highest number counts."""
+    return f"{REPOSITORIES}{revision:04}.json"
 
 
 def tenant_key(epoch: int, revision: int = 1) -> str:

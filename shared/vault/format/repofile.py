@@ -38,6 +38,11 @@ def build(
     return json.dumps(document, separators=(",", ":")).encode()
 
 
+def changed(document: dict[str, Any], *, recovery: str) -> bytes:
+    """The next file of the same repository: whose the recovery wrap is by now (V7)."""
+    return json.dumps(document | {"recovery": recovery}, separators=(",", ":")).encode()
+
+
 def read(blob: bytes) -> dict[str, Any]:
     """The file; `UnknownFormat` when a reader of this version must stop (V2)."""
     document = load(blob)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, Response
+from fastapi import Body, Depends, Response
 from pydantic import Field
 
 from functions.api.paging import Pages, address
@@ -15,12 +15,23 @@ from orchestrations.drill import instance_of
 from shared.access.model import Caller
 from shared.bootstrap import deps
 from shared.drills import service
-from shared.drills.model import Drill, DrillState
+from shared.drills.model import Drill, DrillState, Mode
 from shared.kit.api_model import ApiModel, Instant
 
 router = Router(tags=["drills"])
 Reader = Annotated[Caller, Depends(requires("drills.read"))]
 Starter = Annotated[Caller, Depends(requires("drills.start"))]
+
+
+class DrillInStart(ApiModel):
+    """How deep the drill goes; without a body it is dry."""
+
+    mode: Mode = Field(
+        default="dry",
+        description="dry: items are read back into memory. scratch: mails and files are also "
+        "restored into a folder of the drill's own, read back through Graph, compared and "
+        "removed; needs the Restorer's consent; nothing under legal hold is touched",
+    )
 
 
 class DrillOut(ApiModel):
@@ -29,6 +40,7 @@ class DrillOut(ApiModel):
     id: str
     customer_id: str
     trigger: Literal["Schedule", "Manual"]
+    mode: Mode
     requested_by: str
     state: DrillState = Field(
         description="Failed: something does not hold; Broken: the drill could not be carried out; "
@@ -39,6 +51,8 @@ class DrillOut(ApiModel):
     ended_at: Instant | None
     objects: int = Field(description="Drawn by lot, some of every workload")
     items: int = Field(description="Read back and checked")
+    restored: int = Field(description="Of these, restored into the scratch folder and compared")
+    left_behind: int = Field(description="Scratch folders still to be removed; tried every day")
     bytes: int
     failed: int
     workloads: dict[str, int] = Field(description="Items by workload")
@@ -47,9 +61,10 @@ class DrillOut(ApiModel):
     @classmethod
     def of(cls, drill: Drill) -> "DrillOut":
         """The drill as partners see it."""
-        own = {"id", "objects"}
+        own = {"id", "objects", "left_behind"}
         values = {name: getattr(drill, name) for name in cls.model_fields if name not in own}
-        return cls(id=drill.drill_id, objects=len(drill.objects), **values)
+        left = len(drill.scratch)
+        return cls(id=drill.drill_id, objects=len(drill.objects), left_behind=left, **values)
 
 
 class DrillWithReport(DrillOut):
@@ -74,11 +89,22 @@ async def _run(drill: Drill) -> None:
     status_code=202,
     openapi_extra=WITH_DURABLE,
 )
-async def start_drill(customer_id: str, response: Response, caller: Starter) -> DrillOut:
-    """Reads items of every workload back into memory; 409 DRILL_RUNNING while another one runs."""
+async def start_drill(
+    customer_id: str,
+    response: Response,
+    caller: Starter,
+    body: Annotated[DrillInStart | None, Body()] = None,
+) -> DrillOut:
+    """Reads items of every workload back into memory; 409 DRILL_RUNNING while another one runs.
+
+    With `scratch` it also writes into the tenant, which asks for the right to restore.
+    """
+    mode: Mode = body.mode if body is not None else "dry"
+    if mode == "scratch":
+        caller = caller.allow("restores.start")
     try:
         drill = await service.start_drill(
-            deps(), caller.scope, customer_id, requested_by=caller.principal.subject
+            deps(), caller.scope, customer_id, requested_by=caller.principal.subject, mode=mode
         )
     except service.DrillRunning:
         newest = await service.newest_drill(deps(), caller.scope, customer_id)

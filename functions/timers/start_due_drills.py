@@ -27,6 +27,8 @@ async def start_due_drills(tick: func.TimerRequest, client: df.DurableFunctionsC
     given = deps()
     today = given.clock.now().day
     partners = await (await given.trail()).partners()
+    if left := await service.clean_up(given, sorted(partners)):
+        log.warning("%d scratch folders of drills could not be removed yet", left)
     async for drill in service.due_drills(given, sorted(partners), lambda c: day_of(c) <= today):
         task = {"partner_id": drill.partner_id, "drill_id": drill.drill_id}
         await start(client, "restore_drill", instance_of(drill.drill_id), task)

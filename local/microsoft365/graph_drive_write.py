@@ -214,6 +214,12 @@ async def delete_item(call: Call) -> Answer:
     return Answer(204)
 
 
+@graph.add("POST", ITEM + "/permanentDelete", **FILES)
+async def purge_item(call: Call) -> Answer:
+    """Remove an item and everything below it, past the recycle bin."""
+    return await delete_item(call)
+
+
 def _precondition(call: Call, drive: Drive, item: Item | None) -> None:
     wanted = call.headers.get("If-Match", "*")
     if wanted != "*" and (item is None or wanted not in (drive.etag(item), drive.ctag(item))):

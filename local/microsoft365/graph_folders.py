@@ -167,3 +167,15 @@ async def delete_folder(call: Call) -> Answer:
     else:
         box.move_folder(folder, bin_.number)
     return Answer(204)
+
+
+@graph.add("POST", "/users/{user}/mailFolders/{folder}/permanentDelete", service="outlook",
+           kind="mailFolders", roles=MAIL_WRITE)  # fmt: skip
+async def purge_folder(call: Call) -> Answer:
+    """Remove a folder and what is in it for good."""
+    _, box = mailbox_of(call)
+    folder = folder_of(call, box)
+    if folder.well_known:
+        raise Fault(400, "ErrorDeleteDistinguishedFolder", "Default folders stay.")
+    box.purge_folder(folder)
+    return Answer(204)

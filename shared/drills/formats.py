@@ -33,7 +33,7 @@ def _mail(item: Mapping[str, Any], data: bytes) -> None:
     if told and mail.message_id and told.strip() != mail.message_id.strip():
         raise FormatWrong("another message id")
     # A draft may have neither sender, subject nor words: what begins as a header is a message.
-    if data and not _BEGINNING.match(data):
+    if data and not (_BEGINNING.match(data) or mail.body.strip()):
         raise FormatWrong("nothing of a message")
 
 

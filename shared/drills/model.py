@@ -26,6 +26,10 @@ class DrillState(StrEnum):
 DRILL_OVER = frozenset(DrillState) - {DrillState.QUEUED, DrillState.RUNNING}
 
 
+Mode = Literal["dry", "scratch"]
+"""Read back into memory only, or restore into a scratch folder as well."""
+
+
 class Check(Record):
     """One item read back, or one object that could not be opened."""
 
@@ -36,6 +40,12 @@ class Check(Record):
     content_hash: str | None = None
     error: str | None = None
     """Stable code of what does not hold; None = content, hash, proof and format do."""
+    way: Literal["decoded", "restored"] = "decoded"
+    """Read back into memory, or also restored into the scratch folder and compared there."""
+    differs: str = ""
+    """What was not as it had been, or why it could not be restored."""
+    took_ms: int | None = None
+    """How long restoring it and reading it back took."""
 
 
 class Sampled(Record):
@@ -48,6 +58,8 @@ class Sampled(Record):
     root: str = ""
     record_hash: str = ""
     checks: list[Check] = Field(default_factory=list)
+    not_restored: str = ""
+    """Of a drill that restores: why nothing of this object was."""
 
     @property
     def failed(self) -> int:
@@ -68,8 +80,13 @@ class Drill(Stored):
     started_at: datetime | None = None
     ended_at: datetime | None = None
     updated_at: datetime
+    mode: Mode = "dry"
     objects: list[str] = Field(default_factory=list)
     """The drawn objects."""
+    scratch: list[str] = Field(default_factory=list)
+    """Objects with a scratch folder that is not known to be gone."""
+    restored: int = 0
+    """Items that were restored and compared."""
     items: int = 0
     bytes: int = 0
     failed: int = 0

@@ -1,8 +1,8 @@
 """What the activities of a drill do: draw objects, read items of one back, sign the report.
 
-Only reads (vault.md V66). Nothing is written to Microsoft 365: what is proved is that the stored
-bytes can be decrypted, are the bytes of their hash, stand under the root that the customer holds
-a receipt of, and are what they say they are.
+Only reads (vault.md V66), unless somebody asked for a scratch folder (scratch.py). What is proved
+is that the stored bytes can be decrypted, are the bytes of their hash, stand under the root that
+the customer holds a receipt of, and are what they say they are.
 """
 
 import random
@@ -12,11 +12,13 @@ import orjson
 
 from shared.access.model import Scope
 from shared.audit.signing import ALGORITHM, key_id
-from shared.drills import repository, rules
+from shared.drills import repository, rules, scratch
 from shared.drills.formats import FormatWrong, parse
 from shared.drills.model import Check, Drill, DrillState, Sampled
 from shared.drills.tasks import DrillPlan, DrillTask
 from shared.kit.errors import HoldfastError
+from shared.notifications import service as notifications
+from shared.notifications.model import Topic
 from shared.protection import browsing
 from shared.protection import repository as protection
 from shared.protection.browsing import Opened
@@ -62,12 +64,15 @@ async def drill_object(deps: "Deps", task: DrillTask) -> None:
         display_name=found.display_name,
         snapshot=found.last_point.n if found.last_point else 0,
     )
+    drill = await repository.get(deps.tables, scope, task.drill_id)
     try:
         opened = await browsing.open_point(deps, scope, task.object_id, sampled.snapshot)
         sampled.root, sampled.record_hash = opened.head.root, opened.head.record_hash
         draw = random.Random(rules.seed_of(task.drill_id, task.object_id))  # noqa: S311  no secret
         for source_id in await _sample(opened, draw):
             sampled.checks.append(await _check(opened, source_id))
+        if drill.mode == "scratch" and not drill.is_over:
+            await scratch.restore_sample(deps, scope, drill, found, opened, sampled)
     except HoldfastError as damaged:
         sampled.checks.append(Check(error=damaged.code))
     await repository.save_sampled(deps.tables, task.drill_id, sampled)
@@ -77,7 +82,10 @@ async def seal_drill(deps: "Deps", task: DrillTask) -> DrillState:
     """End the drill with its signed report; what it says follows from what was found."""
     scope, now = Scope(task.partner_id), deps.clock.now()
     drill = await repository.get(deps.tables, scope, task.drill_id)
+    for object_id in drill.scratch:  # an execution that died left its folder behind
+        await scratch.clean(deps, scope, drill.drill_id, object_id)
     if drill.is_over:
+        await _alert(deps, drill)
         return drill.state
     sampled = await repository.list_sampled(deps.tables, task.drill_id)
     state = rules.decide_state(sampled, error=task.error)
@@ -104,13 +112,25 @@ async def seal_drill(deps: "Deps", task: DrillTask) -> DrillState:
             "items": sum(len(one.checks) for one in sampled),
             "bytes": sum(check.bytes for one in sampled for check in one.checks),
             "failed": sum(one.failed for one in sampled),
+            "restored": sum(check.way == "restored" for one in sampled for check in one.checks),
             "workloads": by_workload,
             "report": signed,
             "error": task.error,
         }
         return found.model_copy(update=update)
 
-    return (await repository.change(deps.tables, scope, task.drill_id, ended)).state
+    sealed = await repository.change(deps.tables, scope, task.drill_id, ended)
+    await _alert(deps, sealed)
+    return sealed.state
+
+
+async def _alert(deps: "Deps", drill: Drill) -> None:
+    """A drill that found something, or could not look, is told like a backup that failed; once."""
+    if drill.state in {DrillState.FAILED, DrillState.BROKEN}:
+        await notifications.tell(
+            deps.tables, drill.customer_id, Topic.BACKUP_FAILED, subject=drill.drill_id,
+            outcome=drill.state.value, at=drill.ended_at or drill.updated_at,
+        )  # fmt: skip
 
 
 def canonical(report: dict[str, object]) -> bytes:

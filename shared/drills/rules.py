@@ -13,6 +13,8 @@ from shared.protection.model import ProtectedObject
 OBJECTS_PER_WORKLOAD = 2
 ITEMS_PER_OBJECT = 5
 FORMAT = "holdfast-restore-drill/1"
+CUT_OFF = frozenset({"CONSENT_LOST", "SLICE_OVER"})
+"""Why nothing was restored although it should have been: the drill could not be carried out."""
 
 
 def draw(objects: Iterable[ProtectedObject], seed: str) -> list[str]:
@@ -42,7 +44,7 @@ def decide_state(sampled: Iterable[Sampled], *, error: str | None) -> DrillState
     found = list(sampled)
     if any(one.failed for one in found):
         return DrillState.FAILED
-    if error is not None:
+    if error is not None or any(one.not_restored in CUT_OFF for one in found):
         return DrillState.BROKEN
     return DrillState.PASSED if any(one.checks for one in found) else DrillState.EMPTY
 
@@ -58,7 +60,9 @@ def report_of(
         "state": state.value,
         "startedAt": to_text(drill.started_at or drill.created_at),
         "endedAt": to_text(ended_at),
-        "checked": ["decryption", "content hash", "inclusion in the Merkle root", "format"],
+        "mode": drill.mode,
+        "checked": ["decryption", "content hash", "inclusion in the Merkle root", "format"]
+        + (["restored into a scratch folder"] if drill.mode == "scratch" else []),
         "objects": [
             {
                 "objectId": one.object_id,
@@ -66,6 +70,7 @@ def report_of(
                 "snapshot": one.snapshot,
                 "root": one.root,
                 "recordHash": one.record_hash,
+                "notRestored": one.not_restored or None,
                 "items": [
                     {
                         "itemKey": check.item_key,
@@ -73,6 +78,9 @@ def report_of(
                         "bytes": check.bytes,
                         "contentHash": check.content_hash,
                         "error": check.error,
+                        "way": check.way,
+                        "differs": check.differs or None,
+                        "tookMs": check.took_ms,
                     }
                     for check in one.checks
                 ],

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING
 from shared.access.model import Scope
 from shared.customers import repository as customers
 from shared.customers.model import CustomerState
-from shared.drills import repository
-from shared.drills.model import Drill
+from shared.drills import repository, scratch
+from shared.drills.model import Drill, Mode
 from shared.kit import ids
 from shared.kit.errors import Conflict
 
 if TYPE_CHECKING:
     from shared.bootstrap import Deps
+
+
+LOOKED_THROUGH = 20
+"""Drills of a customer, from the newest, in which a left folder is looked for each day."""
 
 
 class DrillRunning(Conflict):
@@ -22,7 +26,9 @@ class DrillRunning(Conflict):
     code, title = "DRILL_RUNNING", "A drill is running already"
 
 
-async def start_drill(deps: "Deps", scope: Scope, customer_id: str, *, requested_by: str) -> Drill:
+async def start_drill(
+    deps: "Deps", scope: Scope, customer_id: str, *, requested_by: str, mode: Mode = "dry"
+) -> Drill:
     """A drill on demand; `DrillRunning` while another one of the customer runs."""
     await customers.get(deps.tables, scope, customer_id)
     newest = await newest_drill(deps, scope, customer_id)
@@ -34,6 +40,7 @@ async def start_drill(deps: "Deps", scope: Scope, customer_id: str, *, requested
         partner_id=scope.partner_id,
         customer_id=customer_id,
         trigger="Manual",
+        mode=mode,
         requested_by=requested_by,
         created_at=now,
         updated_at=now,
@@ -79,6 +86,26 @@ async def due_drills(
             )
             if not drill.is_over:
                 yield drill
+
+
+async def clean_up(deps: "Deps", partner_ids: list[str]) -> int:
+    """Remove scratch folders that ended drills left; how many are still there.
+
+    Looked for in the newest drills of every customer that still lets us in.
+    """
+    left = 0
+    for partner_id in partner_ids:
+        scope = Scope(partner_id)
+        for customer in await customers.list_all(deps.tables, scope):
+            if customer.state is not CustomerState.ACTIVE:
+                continue
+            newest = await repository.list_drills(
+                deps.tables, scope, customer.customer_id, limit=LOOKED_THROUGH
+            )
+            for drill in newest:
+                for object_id in drill.scratch if drill.is_over else ():
+                    left += not await scratch.clean(deps, scope, drill.drill_id, object_id)
+    return left
 
 
 def _monthly(partner_id: str, customer_id: str, now: datetime) -> Drill:

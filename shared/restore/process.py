@@ -11,17 +11,15 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from shared.access.model import Scope
-from shared.customers import repository as customers
 from shared.kit.errors import HoldfastError
 from shared.kit.slicing import SliceAnswer
 from shared.microsoft365.errors import ConsentLost, ItemFailed, ItemSkipped, SliceOver
-from shared.microsoft365.model import Budget, Restored
+from shared.microsoft365.model import Restored
 from shared.microsoft365.transport import GraphTransport
 from shared.notifications import service as notifications
 from shared.notifications.model import Topic
 from shared.protection import browsing
 from shared.protection.browsing import Opened
-from shared.protection.discovery import tenant_of
 from shared.protection.model import GraphCost
 from shared.restore import presence, repository, rules
 from shared.restore.choosing import chosen_rows
@@ -29,6 +27,7 @@ from shared.restore.hold import Hold, held
 from shared.restore.model import Collision, Entry, EntryState, Restore, RestoreState
 from shared.restore.service import entry_of
 from shared.restore.shared_writers import close_channels
+from shared.restore.signing import open_transport
 from shared.restore.tasks import RestoreTask
 from shared.restore.writers import Writer, open_writer
 from shared.vault.errors import VaultDamaged
@@ -324,17 +323,7 @@ class _Slice:
 
 async def _transport(deps: "Deps", scope: Scope, restore: Restore) -> GraphTransport:
     whose = restore.target.customer_id or restore.customer_id
-    customer = await customers.get(deps.tables, scope, whose)
-    deadline = deps.clock.now() + timedelta(seconds=SLICE_SECONDS)
-    return GraphTransport(
-        deps.settings,
-        deps.tokens,
-        tenant_of(customer),
-        Budget(deadline=deadline),
-        client_id=customer.consent.restorer_client_id
-        if customer.consent
-        else deps.settings.restorer_client_id,
-    )
+    return await open_transport(deps, scope, whose, SLICE_SECONDS)
 
 
 def _failed(entry: Entry, code: str) -> Entry:

@@ -105,6 +105,22 @@ async def test_second_drill_waits_for_the_first_and_rights_are_asked(
     assert len(durable.started) == 1
 
 
+async def test_drill_that_writes_asks_for_the_right_to_restore(
+    two: World, anonymous: httpx.AsyncClient, durable: RecordedClient, keys: dict[str, str]
+) -> None:
+    path = f"/api/v1/customers/{two.mine['customer_id']}/drills"
+    admin = two.caller("administrator")  # may start drills, restores nothing (RST-02)
+    answer = await anonymous.post(path, json={"mode": "scratch"}, headers=admin)
+    check_problem(answer, 403, "PERMISSION_MISSING")
+    answer = await anonymous.post(path, json={"mode": "deep"}, headers=admin)
+    check_problem(answer, 400, "INVALID_INPUT")
+    assert durable.started == {}
+    answer = await anonymous.post(path, json={"mode": "scratch"}, headers=two.caller("daemon"))
+    assert answer.status_code == 202, answer.text
+    seen = answer.json()
+    assert (seen["mode"], seen["restored"], seen["leftBehind"]) == ("scratch", 0, 0)
+
+
 async def test_every_active_customer_is_due_once_a_month(two: World) -> None:
     partners = [two.a.scope.partner_id]
 

@@ -34,7 +34,7 @@ from shared.protection.model import (
 from shared.protection.passes import Pass
 from shared.protection.slices import Bounds, SliceEnd, run_slice
 from shared.protection.tasks import ObjectTask, SliceAnswer
-from shared.vault.errors import RunExpired, Superseded
+from shared.vault.errors import RunExpired, Superseded, VaultDamaged
 from shared.vault.model import Declared, GraphUse, ObjectRef, SnapshotHead
 from shared.vault.run import Run
 
@@ -45,6 +45,7 @@ log = logging.getLogger(__name__)
 
 # A slice ends well before a function host would cut it (functions-facts.md section 5: 30 minutes).
 SLICE_SECONDS = 240
+DAMAGED = "stored data is damaged, the next backup lists everything anew"
 # vault.md V50: a run seals what it has, so that it commits within 24 hours.
 LAST_SLICE_AFTER = timedelta(hours=20)
 GIVEN_UP = "it was given up after a day; what it found is kept, and the next backup goes on"
@@ -80,6 +81,9 @@ async def protect_slice(
         return SliceAnswer(outcome="over")
     except SignInUnavailable as later:
         return SliceAnswer(outcome="more", not_before=now + timedelta(seconds=later.retry_after_s))
+    except VaultDamaged as damage:
+        await _damaged(deps, session, row, damage)
+        return SliceAnswer(outcome="over")
     except RunExpired:
         return SliceAnswer(outcome="done")
     if row.slices <= task.number:  # a repeated execution adds nothing
@@ -108,6 +112,9 @@ async def seal_object(deps: "Deps", task: ObjectTask) -> None:
     except Superseded:
         await _end(deps, session, row, RunState.FAILED, "another run committed meanwhile")
         return
+    except VaultDamaged as damage:
+        await _damaged(deps, session, row, damage)
+        return
     standing = Pass.model_validate(run.state) if run.state else Pass()
     complete = head.status == "complete"
     stopped = session.stop_requested and not complete and run.more
@@ -123,6 +130,9 @@ async def seal_object(deps: "Deps", task: ObjectTask) -> None:
             "items": head.items,
             "failed_items": standing.failed_items,
             "completeness": completeness_of(head, standing),
+            "healed": standing.healed,
+            "lost": standing.lost,
+            "lost_count": standing.lost_count,
         }
     )
     error = f"{sum(row.counts.failed.values())} items failed" if row.counts.failed else None
@@ -216,7 +226,7 @@ async def _seal(deps: "Deps", years: int | None, run: Run, row: ObjectRun) -> Sn
         started=row.started_at or ended,
         ended=ended,
         expires=rules.expires(ended, years),
-        kind=standing.kind(has_parent=run.parent is not None),
+        kind="reset" if run.fresh else standing.kind(has_parent=run.parent is not None),
         declared=None if source is None else Declared(*source, how="totalItemCount"),
     )
 
@@ -258,6 +268,16 @@ async def _end(
         return None if changed == found else changed
 
     await changes.change_object(deps.tables, Scope(session.partner_id), row.object_id, noted)
+
+
+async def _damaged(deps: "Deps", session: Session, row: ObjectRun, damage: VaultDamaged) -> None:
+    """The next run finds the note, lists everything anew and leaves the damage behind."""
+    customer = await customers.get(deps.tables, Scope(session.partner_id), session.customer_id)
+    vault = await open_vault(deps, customer, row.repository_id)
+    ref = ObjectRef(row.workload, row.source_id, row.display_name, row.address)
+    await vault.note_damage(ref, [damage.blob])
+    log.error("object %s: %s", row.object_id, damage.detail)
+    await _end(deps, session, row, RunState.FAILED, f"{DAMAGED}: {damage.detail}"[:500])
 
 
 async def _set_state(deps: "Deps", scope: Scope, object_id: str, state: str) -> None:

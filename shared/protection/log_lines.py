@@ -68,7 +68,7 @@ def ended_object(run: ObjectRun) -> LogLine:
     status: LogStatus = "Success"
     if run.state in _TROUBLED:
         status = "Failed"
-    elif run.state in _NOT_WHOLE or _missing(run):
+    elif run.state in _NOT_WHOLE or _missing(run) or run.lost_count:
         status = "Warning"
     return LogLine(
         key=f"3~{int(at.timestamp() * 1000):013d}~{run.workload}~{run.object_id}",
@@ -125,7 +125,7 @@ def _outcome(run: ObjectRun) -> str:
             f"{run.state.value}{error}. {_items(run.counts)}; {size(run.volume.read)} in "
             f"{duration(spent)}, {_rate(run.volume.read, spent)}."
         )
-        return text + _missing(run) + _failed(run)
+        return text + _healed(run) + _missing(run) + _failed(run)
     return f"{run.state.value}{error}."
 
 
@@ -143,6 +143,18 @@ def _missing(run: ObjectRun) -> str:
     if told is None or not told.is_alarming:
         return ""
     return f" Microsoft counts {_many(told.declared, 'item')}, {told.held} are held."
+
+
+def _healed(run: ObjectRun) -> str:
+    """What was damaged in the vault: read again, or lost here and gone at the source (V65)."""
+    text = ""
+    if run.healed:
+        text += f" Healed {_many(run.healed, 'item')}: stored content was damaged."
+    if run.lost_count:
+        named, more = ", ".join(run.lost[:_NAMED_ITEMS]), run.lost_count - _NAMED_ITEMS
+        text += f" Lost, damaged here and gone at the source: {named}"
+        text += f" and {more} more." if more > 0 else "."
+    return text
 
 
 def _failed(run: ObjectRun) -> str:

@@ -50,6 +50,15 @@ class Pass(Record):
     failed_items: list[dict[str, Any]] = Field(default_factory=list)
     tried: dict[str, str] = Field(default_factory=dict)
     """Items of the retry list that failed again in this run, with the code: not tried twice."""
+    heal_after: str = ""
+    """Key behind which rows with damaged content are still to be read again; hex."""
+    heal_seen: list[str] = Field(default_factory=list)
+    """Rows behind it that were dealt with."""
+    healed: int = 0
+    """Items whose stored content was damaged and is stored anew."""
+    lost: list[str] = Field(default_factory=list)
+    """Names of the first items whose stored content is damaged and that are gone at the source."""
+    lost_count: int = 0
 
     @classmethod
     def start(cls, committed: Mapping[str, Cursor]) -> "Pass":
@@ -114,6 +123,12 @@ class Pass(Record):
                     "request_id": request_id,
                 }
             )
+
+    def note_lost(self, item: Mapping[str, Any]) -> None:
+        """An item is damaged here and gone at its source: count it, name the first few."""
+        self.lost_count += 1
+        if len(self.lost) < FAILED_SAMPLE:
+            self.lost.append(str(item.get("n", ""))[:200])
 
     def committable(self) -> dict[str, Cursor | None]:
         """The cursors a seal may commit now (M20, M23); None drops a container's cursor."""

@@ -23,14 +23,20 @@ from shared.protection.item_rules import (
     skip_cause,
 )
 from shared.protection.passes import Pass
+from shared.vault.format.primitives import hex16
+from shared.vault.format.rows import key_of
 from shared.vault.model import GraphUse, Row, SliceResult
-from shared.vault.rules import BY_ID
+from shared.vault.rules import BY_ID, DESCRIPTIONS
 from shared.vault.run import Run
 from shared.vault.slices import Slice
 
 # vault.md V51: a crash repeats at most one slice.
 MAX_ITEMS = 5_000
 MAX_BYTES = 256 * 1024 * 1024
+# Rows of damaged content that are read again before anything is noted of them.
+HEALED_AT_ONCE = 64
+# Rows that every run lists whole, so that their pages heal them.
+ALWAYS_LISTED = f"{DESCRIPTIONS}/"
 # The item is no longer at its source (microsoft365.md M19).
 GONE = "gone"
 
@@ -92,6 +98,8 @@ async def run_slice(
 async def _enumerate(workload: Workload, work: "_Work", standing: Pass, *, first: bool) -> bool:
     """Page after page until the slice is spent; whether there is more to do."""
     try:
+        if not await work.heal():
+            return True
         await work.try_retry_list(first=first)
         if work.is_cut:
             return True
@@ -162,6 +170,36 @@ class _Work:
             await self._cancel()
         return False
 
+    async def heal(self) -> bool:
+        """Read again what is stored but damaged, listed or not; False when the slice is over."""
+        while True:
+            seen, batch = set(self._pass.heal_seen), list[Row]()
+            rows = self._run.wounded_rows(bytes.fromhex(self._pass.heal_after))
+            async with aclosing(cast(AsyncGenerator[Row], rows)):
+                async for row in rows:
+                    batch.append(row)
+                    if len(batch) == HEALED_AT_ONCE:
+                        break
+            if not batch:
+                return True
+            try:
+                for row in batch:
+                    if self.is_spent():
+                        break
+                    if row.source_id not in seen and not row.source_id.startswith(ALWAYS_LISTED):
+                        change = _from_row(row, self._run.ref.workload)
+                        await self._start(change, None, listed=False, heals=True)
+                else:
+                    await self._land(0)
+                    if self.over is None and not self.is_cut:
+                        last = key_of(hex16(self._run.keys.oid), batch[-1].source_id)
+                        self._pass.heal_after, self._pass.heal_seen = last.hex(), []
+                        continue
+                await self._land(0)
+            finally:
+                await self._cancel()
+            return False
+
     async def try_retry_list(self, *, first: bool) -> None:
         """One try per run for every item that failed before, listed again or not (M23).
 
@@ -176,7 +214,7 @@ class _Work:
         try:
             for source_id in waiting:
                 row = held.get(source_id)
-                if row is not None and not self.is_spent():
+                if row is not None and not self._run.is_wounded(row) and not self.is_spent():
                     change = _from_row(row, self._run.ref.workload)
                     await self._start(change, row, listed=False)
             await self._land(0)
@@ -194,6 +232,8 @@ class _Work:
             return None
 
     async def _one(self, change: Change, row: Row | None) -> None:
+        heals = row is not None and self._run.is_wounded(row)
+        row = None if heals else row  # what is damaged is not held
         item, old = change.item, row.item if row else None
         if change.removed:
             self._slice.gone(item["i"], change.container)
@@ -212,7 +252,7 @@ class _Work:
                 self._failed(change, row, self._pass.tried[item["i"]], "")
                 self._pass.note(change)
             else:
-                await self._start(change, row, listed=True)
+                await self._start(change, row, listed=True, heals=heals)
             return
         if step is Step.UNCHANGED:
             self._slice.keep(item["i"])
@@ -224,11 +264,14 @@ class _Work:
             await self._slice.put(item, None)
         self._pass.note(change)
 
-    async def _start(self, change: Change, row: Row | None, *, listed: bool) -> None:
+    async def _start(
+        self, change: Change, row: Row | None, *, listed: bool, heals: bool = False
+    ) -> None:
         await self._land(max(0, self._workload.concurrency - 1))
-        self._flying.add(asyncio.create_task(self._content(change, row, listed=listed)))
+        work = self._content(change, row, listed=listed, heals=heals)
+        self._flying.add(asyncio.create_task(work))
 
-    async def _content(self, change: Change, row: Row | None, *, listed: bool) -> None:
+    async def _content(self, change: Change, row: Row | None, *, listed: bool, heals: bool) -> None:
         item = change.item
         try:
             whole = await fetch_into(self._slice, self._workload, change, stop=self.is_spent)
@@ -237,6 +280,8 @@ class _Work:
                 # No page names it, so no skip may keep its row: an enumeration without a delta
                 # token would never report it removed.
                 self._slice.gone(item["i"], change.container)
+                if heals:
+                    self._pass.note_lost(item)
             else:
                 self._slice.skipped(item, skip.cause, _with_content(row))
         except ItemFailed as failed:
@@ -250,8 +295,11 @@ class _Work:
             self.is_cut = self.is_cut or not whole
             if not whole:
                 return
+            self._pass.healed += heals
         if listed:
             self._pass.note(change)
+        elif heals:
+            self._pass.heal_seen.append(item["i"])
 
     def _failed(
         self, change: Change, row: Row | None, code: str, request_id: str, *, block: bool = True

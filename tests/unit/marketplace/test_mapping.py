@@ -134,6 +134,7 @@ def test_a_cancelled_order_stays_so(heard: list[ChannelSubscription]) -> None:
     books.hear(gone)
     assert books.end() == first
     assert books.order.state is OrderState.CANCELLED
+    assert gone.ended_on is not None
     assert all(pool.end <= gone.ended_on for pool in books.book.pools.values())
 
 

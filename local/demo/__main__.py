@@ -8,6 +8,7 @@ from pathlib import Path
 
 from local.azurite import AzuriteMissing
 from local.children import ChildFailed
+from local.demo import day, leaving, picture, restoring
 from local.demo import story as chapter
 from local.demo.api import NotAsSaid, PartnerApi
 from local.demo.licences import license_customer
@@ -25,9 +26,13 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="make demo", description="ARGS='--mbox my.mbox --files ~/docs' uses your own data."
     )
-    parser.add_argument("--users", type=int, help="default: 8, with your own data 3")
-    parser.add_argument("--mails", type=int, default=60, help="per user, with generated bulk")
-    parser.add_argument("--files", default="40", help="number per user, or a folder of your own")
+    parser.add_argument("--users", type=int, help="default: 6, with your own data 3")
+    parser.add_argument("--mails", type=int, default=40, help="per user, with generated bulk")
+    parser.add_argument("--files", default="30", help="number per user, or a folder of your own")
+    parser.add_argument("--events", type=int, default=8, help="per user")
+    parser.add_argument("--contacts", type=int, default=6, help="per user")
+    parser.add_argument("--sites", type=int, default=1, help="beside those of the teams")
+    parser.add_argument("--teams", type=int, default=1)
     parser.add_argument("--mbox", type=Path, action="append", default=[], metavar="PATH")
     parser.add_argument("--maildir", type=Path, action="append", default=[], metavar="PATH")
     parser.add_argument("--seed", type=int, default=7)
@@ -44,7 +49,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     options.maildir = [path.expanduser() for path in options.maildir]
     if options.users is None:
         own = [*options.mbox, *options.maildir, *options.trees]
-        options.users = max(3, len(own)) if own else 8
+        options.users = max(3, len(own)) if own else 6
     for path in [*options.mbox, *options.maildir, *options.trees]:
         if not path.exists():
             print(f"make demo: {path} does not exist", file=sys.stderr)
@@ -56,6 +61,9 @@ def world_of(options: argparse.Namespace) -> list[str]:
     """The simulator's own options."""
     own = bool(options.mbox or options.maildir)
     given = ["--tenants", "1", "--users", str(options.users), "--seed", str(options.seed)]
+    for name in ("events", "contacts", "sites", "teams"):
+        given += [f"--{name}", str(getattr(options, name))]
+    given += ["--site-files", "6", "--list-items", "5", "--messages", "3"]
     given += ["--mails", "0" if own else str(options.mails), "--files", options.files]
     for flag, paths in (
         ("--mbox", options.mbox), ("--maildir", options.maildir), ("--files-from", options.trees),
@@ -74,17 +82,21 @@ def tell(stack: Stack, options: argparse.Namespace) -> None:
         chapter.meet(story)
         chapter.onboard(story, options.sign_in)
         license_customer(story)
-        chapter.back_up(story, 3, "First backup: every mailbox and OneDrive")
+        chapter.back_up(story, 3, "First backup: every mailbox, OneDrive, site and team")
         chapter.show_snapshot(story)
-        chapter.check_against_truth(story)
-        totals = chapter.work_a_day(story)
+        picture.check_against_truth(story)
+        totals = day.work_a_day(story)
         session = chapter.back_up(story, 5, "Second backup: only what changed")
-        chapter.explain_increment(session, totals)
+        day.explain_increment(session, totals)
         chapter.show_snapshot(story)
-        chapter.check_against_truth(story)
-        chapter.disaster(story)
-        chapter.restore(story)
-        chapter.prove(story)
+        picture.check_against_truth(story)
+        day.compare(story)
+        before = day.disaster(story)
+        restoring.restore(story)
+        restoring.prove(story, before)
+        leaving.export(story)
+        leaving.read_alone(story)
+        leaving.drill(story)
 
 
 def main() -> int:

@@ -34,14 +34,19 @@ class PartnerApi:
         self._http.close()
 
     def send(
-        self, method: str, path: str, body: Json | None = None, **query: str
+        self,
+        method: str,
+        path: str,
+        body: Json | None = None,
+        query: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
     ) -> httpx.Response:
         """One call; 4xx and 5xx become `NotAsSaid` with the problem's own words."""
         if time.monotonic() - self._signed_in_at > 1200:
             self._http.headers["Authorization"] = f"Bearer {self._token()}"
             self._signed_in_at = time.monotonic()
         try:
-            answer = self._http.request(method, path, json=body, params=query or None)
+            answer = self._http.request(method, path, json=body, params=query, headers=headers)
         except httpx.HTTPError as broken:
             raise NotAsSaid(f"{method} {path}: {self._failed() or broken}") from broken
         if answer.is_error:
@@ -50,7 +55,7 @@ class PartnerApi:
 
     def get(self, path: str, **query: str) -> Json:
         """GET, as JSON."""
-        return dict(self.send("GET", path, None, **query).json())
+        return dict(self.send("GET", path, query=query or None).json())
 
     def post(self, path: str, body: Json | None = None) -> Json:
         """POST, as JSON."""

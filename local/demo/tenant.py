@@ -26,12 +26,16 @@ class CustomerSide:
         return cast(Json, self._json("GET", "/_sim/world")["tenants"][0])
 
     def truth(self, tenant: str, user: str) -> Json:
-        """What really is in a user's mailbox and drive."""
+        """What really is in a user's mailbox, calendars, contacts and drive."""
         return self._json("GET", f"/_sim/tenants/{tenant}/users/{user}/truth")
 
-    def change(self, tenant: str, seed: int, users: list[str], **per_user: int) -> Json:
-        """Let people work: so many changes of each kind per user."""
-        body = {"seed": seed, "users": users, "perUser": per_user}
+    def shared_truth(self, tenant: str, kind: str, identity: str) -> Json:
+        """What really is in one of the `sites` or `teams`."""
+        return self._json("GET", f"/_sim/tenants/{tenant}/{kind}/{identity}/truth")
+
+    def change(self, tenant: str, seed: int, **what: Any) -> Json:
+        """Let people work: so many changes of each kind, `perUser`, `perSite`, `perTeam`."""
+        body = {"seed": seed, **what}
         return cast(Json, self._json("POST", f"/_sim/tenants/{tenant}/change", body)["totals"])
 
     def graph_requests(self) -> Json:

@@ -1,5 +1,6 @@
 """One running system for all end-to-end tests; each test module takes tenants of its own."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,20 @@ WORLD = (
 )
 QUICK = {"HOLDFAST_CONSENT_POLL_SECONDS": "0.3"}
 """A look at a fresh consent every second instead of every ten."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every item has an id of its own: of those that share one, xdist runs the first alone.
+
+    Schemathesis names its items after routes, pytest 9.2 makes their ids without the route.
+    """
+    for item in items:
+        params = item.name.partition("[")[2].removesuffix("]")
+        if params and item.id.params is None:
+            item._id = item.id.with_params(params)
+    repeated = [each for each, count in Counter(item.nodeid for item in items).items() if count > 1]
+    if repeated:
+        raise pytest.UsageError(f"items that share an id would not all run: {repeated[:5]}")
 
 
 @pytest.fixture(scope="session")

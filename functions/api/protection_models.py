@@ -26,7 +26,7 @@ Selector = Annotated[
     StringConstraints(pattern=PATTERN, max_length=210),
     Field(examples=["user:1c7e...", "group:9d0b..."]),
 ]
-RetentionYears = Annotated[int, Field(ge=0, le=1000)]
+RetentionYears = Annotated[int, Field(ge=0, le=1000, strict=True)]
 RETENTION = "1 to 25; 0: without end; null: as the customer's"
 SELECTORS = "Object ids, `user:<id>`, `group:<id>` (its members, nested ones too), `site:<id>`, "
 SELECTORS += "`team:<id>`"
@@ -80,7 +80,7 @@ class PolicyInEdit(ApiModel):
     exclude: Annotated[list[Selector], Field(max_length=500)] | None = None
     retention_years: RetentionYears | None = Field(default=None, description=RETENTION)
     repository_id: ObjectId | None = None
-    interval_hours: Annotated[int, Field(ge=1, le=8760)] | None = Field(
+    interval_hours: Annotated[int, Field(ge=1, le=8760, strict=True)] | None = Field(
         default=None, description="Support only: 403 SCHEDULE_SUPPORT_ONLY (BKP-07)"
     )
 
@@ -89,7 +89,7 @@ class ScheduleIn(ApiModel):
     """How often a policy of a partner runs."""
 
     partner_id: ObjectId
-    interval_hours: Annotated[int, Field(ge=1, le=8760)]
+    interval_hours: Annotated[int, Field(ge=1, le=8760, strict=True)]
 
 
 class PolicyOut(ApiModel):

@@ -13,7 +13,7 @@ from shared.kit import ids
 from shared.protection import changes, repository
 from shared.protection.model import Session, SessionState
 from tests.api.conftest import check_problem
-from tests.api.world import START, World
+from tests.api.world import OWNER, START, World
 
 
 @pytest.fixture
@@ -239,3 +239,112 @@ async def sessions(deps: Deps, scope: Scope, whose: dict[str, str], days: int) -
         await repository.add_session(deps.tables, scope, session)
         made.append(session.session_id)
     return made
+
+
+async def test_bkp_13_and_14_sessions_of_a_customer_over_all_its_policies(
+    two: World, api: httpx.AsyncClient, policy: str
+) -> None:
+    made = await sessions(two.deps, two.a.scope, two.mine, 3)
+    path = f"/api/v1/customers/{two.mine['customer_id']}/sessions"
+    gone = await api.delete(policy, headers=await etag(api, policy))
+    assert gone.status_code == 204  # sessions of a deleted policy stay in the list
+
+    async def listed(**given: Any) -> list[str]:
+        page = (await api.get(path, params={"maxpagesize": 1, **given})).json()
+        found = [one["id"] for one in page["value"]]
+        while link := page.get("nextLink"):
+            page = (await api.get(link)).json()
+            found += [one["id"] for one in page["value"]]
+        return found
+
+    assert await listed() == [*made[::-1], two.mine["session_id"]]
+    assert await listed(status="Failed") == [made[1]]
+    began = {"from": "2026-02-02T01:00:00Z", "to": "2026-02-03T01:00:00Z"}
+    assert await listed(**began) == [made[1]]
+    foreign = f"/api/v1/customers/{two.theirs['customer_id']}/sessions"
+    check_problem(await api.get(foreign), 404, "NOT_FOUND")
+
+
+async def test_bkp_02_and_06_a_policy_becomes_a_selection_and_the_whole_again(
+    two: World, api: httpx.AsyncClient, policy: str
+) -> None:
+    async def edit(**body: Any) -> httpx.Response:
+        return await api.patch(policy, json=body, headers=await etag(api, policy))
+
+    one = two.mine["object_id"]
+    check_problem(await edit(backupType="SelectedItems"), 400, "INVALID_INPUT")
+    chosen = await edit(backupType="SelectedItems", include=[one])
+    assert (chosen.json()["backupType"], chosen.json()["include"]) == ("SelectedItems", [one])
+    problem = check_problem(await edit(backupType="EntireOrganization"), 400, "INVALID_INPUT")
+    assert [each["pointer"] for each in problem["errors"]] == ["#/include"]
+    whole = await edit(backupType="EntireOrganization", include=[])
+    assert (whole.json()["backupType"], whole.json()["include"]) == ("EntireOrganization", [])
+
+
+async def test_bkp_06_nothing_may_be_left_of_what_is_included(
+    two: World, api: httpx.AsyncClient
+) -> None:
+    path = f"/api/v1/customers/{two.mine['customer_id']}/policies"
+    before = (await api.get(path)).json()
+    one, owner = two.mine["object_id"], f"user:{OWNER}"
+    for include, exclude in (([one], [owner]), ([owner], [one])):
+        body = {"name": "P", "backupType": "SelectedItems", "include": include, "exclude": exclude}
+        problem = check_problem(await api.post(path, json=body), 422, "SELECTION_OVERLAPS")
+        assert [each["pointer"] for each in problem["errors"]] == ["#/exclude"]
+        assert include[0] in problem["detail"]
+    assert (await api.get(path)).json() == before
+
+
+async def test_bkp_06_who_has_left_is_no_reason_to_refuse_another_change(
+    two: World, api: httpx.AsyncClient, policy: str
+) -> None:
+    await update(two, exclude=["user:gone-meanwhile"])
+    body = {"exclude": ["user:gone-meanwhile", two.mine["object_id"]]}
+    answer = await api.patch(policy, json=body, headers=await etag(api, policy))
+    assert answer.json()["exclude"] == body["exclude"], answer.text
+    worse = {"exclude": [*body["exclude"], "user:never-seen"]}
+    problem = check_problem(
+        await api.patch(policy, json=worse, headers=await etag(api, policy)),
+        422, "UNKNOWN_OBJECTS",
+    )  # fmt: skip
+    assert "never-seen" in problem["detail"]
+    assert "gone-meanwhile" not in problem["detail"]
+
+
+async def test_sec_08_one_to_25_years_and_without_end_are_accepted(
+    api: httpx.AsyncClient, policy: str
+) -> None:
+    for years in (1, 25, 0, None):
+        seen = await etag(api, policy)
+        answer = await api.patch(policy, json={"retentionYears": years}, headers=seen)
+        assert answer.json()["retentionYears"] == years, answer.text
+
+
+async def test_sec_16_every_change_of_a_policy_and_its_runs_has_a_line(
+    two: World, api: httpx.AsyncClient
+) -> None:
+    path = f"/api/v1/customers/{two.mine['customer_id']}/policies"
+    made = (await api.post(path, json={"name": "P"})).json()["id"]
+    one = f"/api/v1/policies/{made}"
+    await api.patch(one, json={"name": "Q"}, headers=await etag(api, one))
+    await api.post(f"{one}:disable")
+    await api.post(f"{one}:enable")
+    started = (await api.post(f"{one}/sessions")).json()["id"]
+    await api.delete(one, headers=await etag(api, one))  # refused while it runs
+    await api.post(f"/api/v1/sessions/{started}/stop")
+    found = (await api.get("/api/v1/audit-events", params={"from": "2026-01-01T00:00:00Z"})).json()
+    lines = [one for one in found["value"] if one["target"]["id"] in {made, started}]
+    lines.sort(key=lambda line: line["seq"])
+    assert [(line["action"], line["outcome"]) for line in lines] == [
+        ("policies.create", "done"),
+        ("policies.edit", "done"),
+        ("policies.disable", "done"),
+        ("policies.enable", "done"),
+        ("sessions.start", "done"),
+        ("policies.delete", "refused"),
+        ("sessions.stop", "done"),
+    ]
+    assert {line["customerId"] for line in lines} == {two.mine["customer_id"]}
+    assert lines[5]["code"] == "ALREADY_RUNNING"
+    edited = lines[1]
+    assert edited["before"] != edited["after"]

@@ -323,6 +323,23 @@ async def posted(
     return answer
 
 
+async def test_an_unknown_publisher_is_parked_and_of_a_known_order_not_believed(
+    market: Market,
+) -> None:
+    external = await market.bought(30)
+    before = await state(market, external)
+    strange = {"publisherId": "somebody", "offerId": "theirs", "planId": "none", "quantity": 9}
+    lie = {"id": f"p-{external}", "action": "ChangePlan", "subscriptionId": external, **strange}
+    assert await market.send(lie) == 200
+    assert await state(market, external) == before
+    other = {"id": f"q-{external}", "action": "Renew", "subscriptionId": f"t-{external}", **strange}
+    assert await market.send(other) == 200
+    (parked,) = await market.parked(f"t-{external}")
+    assert (parked["code"], parked["state"]) == ("SUBSCRIPTION_UNKNOWN", "Parked")
+    told = (await market.explained(f"t-{external}"))["deliveries"]
+    assert [each["eventId"] for each in told] == [f"q-{external}"]
+
+
 async def test_an_unknown_plan_is_parked_until_it_is_registered(market: Market) -> None:
     external = await market.buy(30, "new-plan")
     assert (await market.land()).status_code == 200

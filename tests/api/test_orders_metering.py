@@ -1,9 +1,11 @@
 """Scenario 10 (metering) and CloudBlue Connect: requests, call-backs, usage files."""
 
+import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import jwt
 import pytest
 import pytest_asyncio
 
@@ -271,6 +273,33 @@ async def test_cloudblue_a_lost_or_forged_call_back_is_harmless(market: Market) 
     (parked,) = [each for each in await market.parked() if "'id' is not a text" in each["reason"]]
     assert parked["code"] == "MALFORMED"
     assert (await market.order(made.asset.id, CLOUDBLUE))["state"] == "Active"
+
+
+async def test_cloudblue_forged_expired_and_replayed_call_backs_change_nothing(
+    market: Market,
+) -> None:
+    await market.offer(CLOUDBLUE, PRODUCT, MPN, "CBM-M365", "Monthly")
+    goods = {"productId": PRODUCT, "mpn": MPN, "tenantId": market.tenant, "quantity": 40}
+    external = (await ask(market, "purchase", **goods)).asset.id
+    halted = await ask(market, "suspend", assetId=external)
+    await ask(market, "resume", assetId=external)
+    before = (await market.explained(external, CLOUDBLUE), await market.pools())
+    forged = {"id": "PR-forged", "type": "cancel", "asset": {"id": external}}
+    now = int(time.time())
+    tokens = [
+        jwt.encode({"exp": now - 3600}, HOOK_SECRET, "HS256"),
+        jwt.encode({"iat": now}, HOOK_SECRET, "HS256"),  # without an end
+        jwt.encode({"exp": now + 300}, "x" * 40, "HS256"),
+        jwt.encode({"exp": now + 300}, None, "none"),
+        "x",
+    ]
+    for token in tokens:
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = await market.api.post("/webhooks/cloudblue", json=forged, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (401, "CHANNEL_TOKEN_INVALID")
+    assert await market.deps.orders.event(CLOUDBLUE, "PR-forged") is None
+    assert await hook(market, halted.shown()) == 200  # the old one again
+    assert (await market.explained(external, CLOUDBLUE), await market.pools()) == before
 
 
 async def test_cloudblue_a_month_is_one_workbook_once(market: Market) -> None:

@@ -203,6 +203,36 @@ async def test_scenario_04_our_own_wish_and_a_revert_and_a_locked_subscription(
     assert (await market.pool())["total"] == 31
 
 
+async def test_scenario_01_activation_of_another_plan_than_was_bought_is_refused(
+    market: Market,
+) -> None:
+    """The marketplace shows one plan and has sold another: its 400 parks the order."""
+    external = await market.buy(30)
+    market.sold(external).shape = {"planId": PRIVATE}
+    await market.land()
+    (parked,) = await market.parked(external)
+    assert parked["code"] == "ACTIVATION_REFUSED"
+    assert "Plan or quantity differ" in parked["reason"]
+    assert (await market.pools(), market.sold(external).state) == ([], "PendingFulfillmentStart")
+
+
+async def test_scenario_04_below_the_seats_that_are_given_waits_and_is_told_as_over_use(
+    market: Market,
+) -> None:
+    external = await market.bought(100, MONTHLY)
+    path = await market.give(40)
+    made = await market.change(external, quantity=20)
+    assert (made.status, (await market.pool())["total"]) == ("Succeeded", 100)
+    await market.operate(external, "Renew")
+    order, pool = await market.order(external), await market.pool()
+    assert (order["state"], order["quantity"], pool["total"]) == ("Active", 20, 20)
+    assert (pool["phase"], pool["available"]) == ("Overcommitted", -20)
+    assert (await market.get(path, market.headers))["quantity"] == 40  # nobody loses a seat
+    noticed = (await market.get("/notices", market.headers))["value"]
+    assert "overcommitted" in {each["kind"] for each in noticed}
+    await market.adds_up()
+
+
 async def test_scenario_05_suspended_for_30_days_ends(market: Market) -> None:
     external = await market.bought(30)
     await market.operate(external, "Suspend")

@@ -259,6 +259,28 @@ async def test_mkt_16_without_term_or_effective_date_400(direct: Seller, left_ou
     assert await direct.market.pools() == []
 
 
+async def test_mkt_13_a_partner_nobody_knows_is_parked_until_the_operator_binds_it(
+    distributor: Seller,
+) -> None:
+    market = distributor.market
+    stranger = "77777777-0000-0000-0000-000000000000"
+    sent = await distributor.send(distributor.document(partnerTenantId=stranger))
+    assert sent.status_code == 200
+    (parked,) = [o for o in await market.parked() if o["source"] == distributor.source]
+    assert (parked["code"], parked["partnerId"]) == ("PARTNER_UNKNOWN", None)
+    assert stranger in parked["reason"]
+    path, body = f"/orders/{parked['id']}:bind", {"partnerId": market.partner_id}
+    nobody = await market.api.post(path, json={"partnerId": "none"}, headers=market.operator)
+    assert nobody.status_code == 404
+    for _ in range(2):
+        answer = await market.api.post(path, json=body, headers=market.operator)
+        assert answer.status_code == 200
+        await market.processes.rest()
+    order = await distributor.order()
+    assert (order["state"], order["partnerId"]) == ("Active", market.partner_id)
+    assert (await market.pool())["total"] == 50
+
+
 async def test_mkt_16_the_pool_ends_as_the_contract_does(direct: Seller) -> None:
     today = direct.market.deps.clock.now().date()
     end = date(today.year + 1, today.month, 28) + timedelta(days=30)

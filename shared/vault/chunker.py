@@ -12,6 +12,9 @@ from pyfastcdc.py.constants import GEAR
 MIN, AVERAGE, MAX = 256 << 10, 1 << 20, 4 << 20
 WHOLE = 1 << 20
 """A piece up to this size is one chunk."""
+FEED = 2 << 20
+"""Most bytes that the chunker takes at once."""
+_HELD = MAX + FEED
 
 GOLDEN = (1085875, 1093883, 1096417, 1512909, 1225350, 1734459, 639715)
 """Chunk lengths of 8 MiB of SHAKE-128 output over `holdfast`; another cut ends deduplication."""
@@ -28,43 +31,57 @@ def parameters() -> dict[str, Any]:
 
 
 class PieceChunker:
-    """Cuts one piece that arrives in parts; holds one largest chunk beyond what it is fed."""
+    """Cuts one piece after another, each arriving in parts, in two buffers that are used again."""
 
     def __init__(self) -> None:
         self._cutter = FastCDC(AVERAGE, min_size=MIN, max_size=MAX, normalized_chunking=2)
-        self._held = bytearray()
+        self._held, self._other = bytearray(_HELD), bytearray()
+        self._length = 0
         self._started = False
 
     def feed(self, data: bytes | memoryview) -> Iterator[memoryview]:
         """Chunks that are certain: a cut looks at no more than MAX bytes from its start.
 
-        They are views of a buffer that is not written to again.
+        At most FEED bytes at once. The chunks are views that hold until the second feed after this.
         """
-        self._held += data
-        if len(self._held) >= 2 * MAX:
-            yield from self._cut(len(self._held) - MAX)
+        if len(data) > FEED:
+            raise ValueError(f"at most {FEED} bytes at once")
+        room = _HELD - self._length
+        if len(data) > room:
+            self._take(data[:room])
+            yield from self._cut(self._length - MAX)
+            data = data[room:]
+        self._take(data)
 
     def finish(self) -> Iterator[memoryview]:
         """The remaining chunks of the piece."""
-        if len(self._held) <= WHOLE and not self._started:
-            if self._held:
-                yield memoryview(self._held)
-        else:
-            yield from self._cut(len(self._held) - 1)
-        self._held = bytearray()
+        if self._length > WHOLE or self._started:
+            yield from self._cut(self._length - 1)
+        elif self._length:
+            yield memoryview(self._held)[: self._length]
+        self._length = 0
         self._started = False
 
+    def _take(self, data: bytes | memoryview) -> None:
+        end = self._length + len(data)
+        memoryview(self._held)[self._length : end] = data
+        self._length = end
+
     def _cut(self, last_start: int) -> Iterator[memoryview]:
-        """Cut chunks that start at or before `last_start`."""
-        held, self._held = memoryview(self._held), bytearray()
-        at = 0
+        """Cut chunks that start at or before `last_start`; what is left moves to the other buffer.
+
+        That one is free: its chunks came from the cut before the last feed.
+        """
+        held, at = memoryview(self._held)[: self._length], 0
         self._started = True
         for chunk in self._cutter.cut_buf(held):
-            if chunk.offset > last_start:
-                break
             at = chunk.offset + chunk.length
             yield held[chunk.offset : at]
-        self._held += held[at:]
+            if at > last_start:
+                break
+        self._held, self._other = self._other or bytearray(_HELD), self._held
+        self._length = 0
+        self._take(held[at:])
 
 
 @cache
@@ -78,4 +95,6 @@ def golden_cuts() -> tuple[int, ...]:
     """Where this chunker cuts the golden bytes."""
     chunker = PieceChunker()
     data = shake_128(b"holdfast").digest(8 << 20)
-    return tuple(len(chunk) for part in (chunker.feed(data), chunker.finish()) for chunk in part)
+    parts = [data[at : at + FEED] for at in range(0, len(data), FEED)]
+    cuts = [len(chunk) for part in parts for chunk in chunker.feed(part)]
+    return (*cuts, *(len(chunk) for chunk in chunker.finish()))

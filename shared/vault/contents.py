@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from shared.kit.blobs import BlobStore
 from shared.vault.begun import Begun
-from shared.vault.chunker import WHOLE, PieceChunker
+from shared.vault.chunker import FEED, WHOLE, PieceChunker
 from shared.vault.format import names
 from shared.vault.format.chunks import ChunkCipher, encode
 from shared.vault.format.content import PIECE, ContentHash, pieces_hash
@@ -60,7 +60,9 @@ class ContentWriter:
         # Two packs at most, one filling and one on its way: memory stays bounded however many
         # `store` calls run.
         self._slots = asyncio.Semaphore(2)
+        # Memory that is used again: fresh pages cost more than what is done in them.
         self._spaces: list[io.BytesIO] = []
+        self._chunkers: list[PieceChunker] = []
         self._opening = asyncio.Lock()
         self._uploads: set[asyncio.Task[None]] = set()
         self.read = self.new = self.stored = 0
@@ -118,7 +120,8 @@ class ContentWriter:
         self, parts: AsyncIterator[bytes], reuse: Reuse, begun: Begun, stop: Stop | None
     ) -> bool:
         """Add the content's pieces to `begun`; False when stopped before its end."""
-        whole, chunker, room = ContentHash(begun.pieces), PieceChunker(), PIECE
+        chunker = self._chunkers.pop() if self._chunkers else PieceChunker()
+        whole, room = ContentHash(begun.pieces), PIECE
         before = len(begun.pieces)
         places: list[Place] = []
         known: Mapping[bytes, Place] | None = None
@@ -127,7 +130,8 @@ class ContentWriter:
             while view:
                 if room == PIECE and len(begun.pieces) > before and stop is not None and stop():
                     return False
-                now, view = view[:room], view[room:]
+                step = min(room, FEED)
+                now, view = view[:step], view[step:]
                 self.read += len(now)
                 chunks = await _busy(len(now), _cut, whole, chunker, now)
                 room -= len(now)
@@ -147,6 +151,7 @@ class ContentWriter:
             places.append(await self._chunk(chunk, digest, known))
         if room < PIECE or not begun.pieces:
             begun.finished(PIECE - room, whole.piece(), places)
+        self._chunkers.append(chunker)
         return True
 
     async def _ended(self, begun: Begun) -> Stored:

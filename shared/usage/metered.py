@@ -46,7 +46,7 @@ async def tell_everywhere(deps: "Deps") -> dict[str, int]:
             continue
         try:
             count, is_complete = await tell(deps, Scope(partner_id), orders, last)
-        except HoldfastError:  # the next hour tells it
+        except Exception:  # the next hour tells it, and nobody else waits for it
             log.exception("metering of %s waits for the next hour", partner_id)
             continue
         if is_complete:

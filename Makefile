@@ -45,7 +45,7 @@ openapi: setup ## Write docs/openapi.json from the routes
 	@$(PY) -m local.openapi $(ARGS)
 
 scale: setup ## The slow tests
-	@$(PY) -m pytest -m scale $(ARGS)
+	@$(PY) -m pytest -m scale --timeout 1800 $(ARGS)
 
 # Many times as many random programs of licensing and of backups as `make test`.
 nightly: scale ## The slow tests, then many more random programs

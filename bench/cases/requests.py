@@ -14,7 +14,9 @@ def measure() -> list[Figure]:
         first, _ = customer.session()
         still, _ = customer.session()
         users = [u["upn"] for u in customer.tenant["users"] if u["licensed"]]
-        customer.side.change(customer.tenant["tenantId"], 5, users, newMails=NEW_MAILS)
+        customer.side.change(
+            customer.tenant["tenantId"], 5, users=users, perUser={"newMails": NEW_MAILS}
+        )
         busy, counted = customer.session()
         folders = {
             user["upn"]: len(

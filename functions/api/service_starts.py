@@ -6,6 +6,7 @@ from fastapi import Depends, Response
 from pydantic import Field, StringConstraints
 
 from functions.api.paging import address
+from functions.api.policies import check_further
 from functions.api.protection_models import RETRY_SECONDS
 from functions.api.routing import Router
 from functions.api.security import requires
@@ -47,6 +48,8 @@ async def start(
     409 without an available subscription; 422 for services that run their backup by themselves.
     """
     given = deps()
+    if not await service_starts.has_policy(given, caller.scope, customer_id):
+        await check_further(caller, customer_id)
     session = await service_starts.start_services(
         given,
         caller.scope,

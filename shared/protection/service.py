@@ -132,9 +132,14 @@ async def create_policy(
     )
 
 
+def recommended_id(customer_id: str) -> str:
+    """The one recommended policy that a customer may have."""
+    return f"{customer_id}-{ids.POLICY}{RECOMMENDED_TAIL}"
+
+
 async def create_recommended_policy(deps: "Deps", scope: Scope, customer: Customer) -> Policy:
     """The policy that protects everything the customer chose (BKP-19); repeats find the first."""
-    policy_id = f"{customer.customer_id}-{ids.POLICY}{RECOMMENDED_TAIL}"
+    policy_id = recommended_id(customer.customer_id)
     found = await repository.find_policy(deps.tables, scope, policy_id)
     if found is not None:
         return found

@@ -10,7 +10,7 @@ from shared.kit.errors import Conflict, Forbidden, Invalid, Unprocessable
 from shared.licensing import reading
 from shared.licensing.model import State
 from shared.licensing.rules import views
-from shared.protection import service
+from shared.protection import repository, service
 from shared.protection.model import Session
 
 if TYPE_CHECKING:
@@ -36,6 +36,13 @@ class AccessClosed(Forbidden):
     """The customer does not let its partner in (SEC-17)."""
 
     code, title = "PARTNER_ACCESS_DISABLED", "The customer has closed its door"
+
+
+async def has_policy(deps: "Deps", scope: Scope, customer_id: str) -> bool:
+    """Whether the policy that start services makes is there: then it makes none (BKP-05)."""
+    customer = await customers.get(deps.tables, scope, customer_id)
+    policy_id = service.recommended_id(customer.customer_id)
+    return await repository.find_policy(deps.tables, scope, policy_id) is not None
 
 
 async def start_services(

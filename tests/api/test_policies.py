@@ -13,6 +13,7 @@ from shared.kit import ids
 from shared.protection import changes, repository
 from shared.protection.model import Session, SessionState
 from tests.api.conftest import check_problem
+from tests.api.test_access_users import role_of, user_of
 from tests.api.world import OWNER, START, World
 
 
@@ -348,3 +349,28 @@ async def test_sec_16_every_change_of_a_policy_and_its_runs_has_a_line(
     assert lines[5]["code"] == "ALREADY_RUNNING"
     edited = lines[1]
     assert edited["before"] != edited["after"]
+
+
+async def test_bkp_05_the_first_needs_one_right_and_every_further_one_two(
+    two: World, api: httpx.AsyncClient, policy: str
+) -> None:
+    basic = await role_of(api, "Basic", "BackupManagement")
+    more = await role_of(api, "More", "BackupManagement", "AdvancedBackupManagement")
+    await user_of(api, "kim@a.example", basic)
+    await user_of(api, "lou@a.example", more)
+    kim, lou = two.user("kim", "kim@a.example"), two.user("lou", "lou@a.example")
+    customer = f"/api/v1/customers/{two.mine['customer_id']}"
+    path, start = f"{customer}/policies", f"{customer}/services:start"
+    body = {"name": "P"}
+    check_problem(await api.post(path, json=body, headers=kim), 403, "PERMISSION_MISSING")
+    check_problem(await api.post(start, json={}, headers=kim), 403, "PERMISSION_MISSING")
+    assert len((await api.get(path)).json()["value"]) == 1
+    assert (await api.post(path, json=body, headers=lou)).status_code == 201
+    for one in (await api.get(path)).json()["value"]:
+        address = f"/api/v1/policies/{one['id']}"
+        gone = await api.delete(address, headers={**kim, **await etag(api, address)})
+        assert gone.status_code == 204, gone.text
+    answer = await api.post(start, json={}, headers=kim)  # it would be the first
+    check_problem(answer, 409, "NO_AVAILABLE_SUBSCRIPTION")
+    assert (await api.post(path, json=body, headers=kim)).status_code == 201
+    check_problem(await api.post(path, json=body, headers=kim), 403, "PERMISSION_MISSING")

@@ -12,7 +12,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from shared.access.model import Scope
@@ -25,7 +25,10 @@ from shared.protection.rules import shard_of
 
 DUE_SHARDS = 4
 DUE_LOOKBACK_DAYS = 8
-"""Days a stopped clock may miss and still find every due policy."""
+"""Days before the last complete look at what was due that are looked at again."""
+DUE_MOST_DAYS = 1100
+"""However long the clock stood still: nothing was planned in an earlier life of the system."""
+_SERVED = Row("served", "day")
 
 
 def missing(some_id: str) -> NotFound:
@@ -144,9 +147,14 @@ async def put_due(tables: Tables, policy: Policy) -> None:
 
 
 async def list_due(tables: Tables, now: datetime) -> AsyncIterator[Due]:
-    """Everything due at `now`, oldest day first; later rows are not read."""
+    """Everything due at `now`, oldest day first; later rows are not read.
+
+    From some days before the last complete look on: a clock that stood still has missed nothing.
+    """
     below = f"{to_text(now + timedelta(seconds=1))}"
-    for back in range(DUE_LOOKBACK_DAYS, -1, -1):
+    row = await tables["Due"].find(_SERVED.partition, _SERVED.key)
+    missed = (now.date() - date.fromisoformat(row.values["day"])).days if row else 0
+    for back in range(min(max(missed, 0) + DUE_LOOKBACK_DAYS, DUE_MOST_DAYS), -1, -1):
         for shard in range(DUE_SHARDS):
             partition = _due_partition(now - timedelta(days=back), shard)
             async for row in tables["Due"].query(partition, below=below):
@@ -157,6 +165,14 @@ async def list_due(tables: Tables, now: datetime) -> AsyncIterator[Due]:
                     partition,
                     row.key,
                 )
+
+
+async def note_served(tables: Tables, now: datetime) -> None:
+    """Everything that was due at `now` has been looked at; written once a day."""
+    day = now.date().isoformat()
+    row = await tables["Due"].find(_SERVED.partition, _SERVED.key)
+    if row is None or row.values["day"] != day:
+        await tables["Due"].upsert(Row(_SERVED.partition, _SERVED.key, {"day": day}))
 
 
 async def drop_due(tables: Tables, due: Due) -> None:

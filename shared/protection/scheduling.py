@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 async def due_sessions(deps: "Deps") -> AsyncIterator[tuple[Session | None, repository.Due]]:
     """Every due policy with its claimed session; None when it is not to be run now."""
-    async for due in repository.list_due(deps.tables, deps.clock.now()):
+    now = deps.clock.now()
+    async for due in repository.list_due(deps.tables, now):
         yield await start_due_session(deps, due), due
+    await repository.note_served(deps.tables, now)
 
 
 async def start_due_session(deps: "Deps", due: repository.Due) -> Session | None:

@@ -52,8 +52,10 @@ async def test_tick_that_died_before_planning_finds_the_same_session(ground: Gro
     assert first.session_id == second.session_id
 
 
-async def test_days_of_silence_collapse_into_one_run(ground: Ground) -> None:
-    await ground.cloud.clock.sleep(5 * 86_400)
+@pytest.mark.parametrize("days", [5, 120])
+async def test_days_of_silence_collapse_into_one_run(ground: Ground, days: int) -> None:
+    await repository.note_served(ground.deps.tables, ground.deps.clock.now())
+    await ground.cloud.clock.sleep(days * 86_400)
     assert len(await tick(ground)) == 1
     policy = await queries.get_policy(ground.deps, ground.scope, ground.policy_id)
     now = ground.deps.clock.now()

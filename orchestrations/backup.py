@@ -22,12 +22,9 @@ from shared.audit.model import Target
 from shared.audit.processes import tell
 from shared.bootstrap import deps
 from shared.kit import ids, watch
-from shared.protection.tasks import ObjectTask, Plan, SessionTask, SliceAnswer
+from shared.protection.tasks import WINDOW, ObjectTask, Plan, SessionTask, SliceAnswer
 
 blueprint = df.Blueprint()
-
-# Objects of one customer in work at once: each mailbox has its own quota, the drives share one.
-WINDOW = 8
 
 
 def instance_of(session_id: str) -> str:
@@ -98,7 +95,8 @@ def protect_object(ctx: task.OrchestrationContext, given: dict[str, Any]) -> Ste
     job = ObjectTask.model_validate(given)
     answer = SliceAnswer(outcome="more")
     for number in range(job.number, job.number + SLICES_PER_HISTORY):
-        at = job.model_copy(update={"number": number})
+        budget = answer.budget or job.budget
+        at = job.model_copy(update={"number": number, "budget": budget})
         raw = yield ctx.call_activity(
             "protect_slice", input=at.model_dump(mode="json"), retry_policy=RETRY
         )
@@ -108,7 +106,8 @@ def protect_object(ctx: task.OrchestrationContext, given: dict[str, Any]) -> Ste
         if answer.not_before is not None and answer.not_before > aware(ctx):
             yield ctx.create_timer(answer.not_before)
     else:
-        following = job.model_copy(update={"number": job.number + SLICES_PER_HISTORY})
+        number = job.number + SLICES_PER_HISTORY
+        following = job.model_copy(update={"number": number, "budget": answer.budget})
         ctx.continue_as_new(following.model_dump(mode="json"))
         return None
     if answer.outcome in {"done", "stopped"}:

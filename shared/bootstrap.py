@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from shared.licensing.repository import Ledgers
     from shared.marketplace.channels import Channels
     from shared.marketplace.repository import Orders
+    from shared.microsoft365.shared_fence import Fences
     from shared.microsoft365.tokens import Tokens
     from shared.usage.repository import UsageRows
     from shared.vault.keystore import KeyStore
@@ -125,6 +126,13 @@ class Deps:
         from shared.microsoft365.tokens import Tokens
 
         return Tokens(self.settings)
+
+    @cached_property
+    def fences(self) -> "Fences":
+        """What the workers of a tenant tell each other about Microsoft's refusals."""
+        from shared.microsoft365.shared_fence import TABLE, TableFences
+
+        return TableFences(self.tables[TABLE], self.clock)
 
     @cached_property
     def keys(self) -> "KeyStore":

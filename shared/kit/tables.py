@@ -33,6 +33,7 @@ NAMES = (
     "Drills",
     "Due",
     "Exports",
+    "Fences",
     "Idempotency",
     "Keeping",
     "Licensing",
@@ -53,7 +54,7 @@ NAMES = (
     "UsageMonths",
 )
 # Rows of the manners themselves: no audit line tells of them.
-UNWATCHED = frozenset({"Idempotency", "RateLimits"})
+UNWATCHED = frozenset({"Fences", "Idempotency", "RateLimits"})
 
 
 class RowMissing(HoldfastError):

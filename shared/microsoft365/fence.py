@@ -16,6 +16,7 @@ import msgspec
 from shared.kit.clock import Clock
 from shared.microsoft365.errors import SliceOver
 from shared.microsoft365.quotas import Quotas, identity_band, share_point_band
+from shared.microsoft365.shared_fence import SharedScope
 
 Sleep = Callable[[float], Awaitable[None]]
 SHORTEST_WAIT = 0.001
@@ -107,7 +108,10 @@ class Lane:
         parent: "Lane | None" = None,
         *,
         fences_parent: bool = False,
+        shared: SharedScope | None = None,
     ) -> None:
+        self.shared = shared
+        """What other workers call this scope; None where only one works on it at a time."""
         self._allowance = allowance
         self._places = asyncio.Semaphore(in_flight) if in_flight else None
         self._clock, self._sleep = clock, sleep
@@ -123,9 +127,21 @@ class Lane:
         if self._fenced is not None:
             self._fenced.raise_fence(seconds)
             return
-        until = self._clock.now() + timedelta(seconds=seconds)
+        self.close_until(self._clock.now() + timedelta(seconds=seconds))
+
+    def close_until(self, until: datetime) -> None:
+        """Keep every call of this very scope back until then; never shortens a fence."""
         if self._fence is None or until > self._fence:
             self._fence = until
+
+    def fenced(self) -> tuple["Lane", datetime | None]:
+        """The scope that a refusal of this one closes, and until when it is closed."""
+        return (self, self._fence) if self._fenced is None else self._fenced.fenced()
+
+    def shared_lanes(self) -> list["Lane"]:
+        """This scope and the wider ones, as far as several workers share them."""
+        wider = self._parent.shared_lanes() if self._parent else []
+        return [self, *wider] if self.shared else wider
 
     def _delay_s(self, now: datetime, cost: int) -> float:
         wait = self._allowance.delay_s(now, cost) if self._allowance else 0.0
@@ -181,7 +197,8 @@ class Lanes:
 
     def app(self, client_id: str) -> Lane:
         """The application as a whole, over all tenants (M24): only a fence."""
-        return self._found(("app", client_id), None, None, None)
+        shared = SharedScope(f"app~{client_id}", "app")
+        return self._found(("app", client_id), None, None, None, shared=shared)
 
     def mailbox(self, client_id: str, tenant_id: str, user_id: str) -> Lane:
         """One mailbox: 4 in flight and 16 requests a second (M26)."""
@@ -207,6 +224,7 @@ class Lanes:
             lambda: TokenBucket(quota.per_second, quota.burst),
             None,
             shard,
+            shared=SharedScope(tenant_id, f"teams~{client_id}"),
         )
         return self._found(
             ("teams", client_id, tenant_id, team_id),
@@ -246,7 +264,8 @@ class Lanes:
         """One lane a tenant: who knows its licences widens it for those who do not."""
         window = self._windows.setdefault(key, Window(limit, seconds))
         window.limit = max(window.limit, limit)
-        return self._found(key, lambda: window, None, self.app(key[1]))
+        shared = SharedScope(key[2], f"{key[0]}~{key[1]}")
+        return self._found(key, lambda: window, None, self.app(key[1]), shared=shared)
 
     def _found(
         self,
@@ -256,12 +275,14 @@ class Lanes:
         parent: Lane | None,
         *,
         fences_parent: bool = False,
+        shared: SharedScope | None = None,
     ) -> Lane:
         lane = self._lanes.get(key)
         if lane is None:
             made = allowance() if allowance else None
             lane = Lane(
-                made, in_flight, self._clock, self._sleep, parent, fences_parent=fences_parent
-            )
+                made, in_flight, self._clock, self._sleep, parent,
+                fences_parent=fences_parent, shared=shared,
+            )  # fmt: skip
             self._lanes[key] = lane
         return lane

@@ -35,6 +35,7 @@ from shared.microsoft365.errors import (
 from shared.microsoft365.faults import Answer, Verdict
 from shared.microsoft365.fence import Lane
 from shared.microsoft365.model import Budget, GraphUse, Mark
+from shared.microsoft365.shared_fence import Fences
 from shared.microsoft365.tokens import TokenSource
 from shared.microsoft365.wire import Wire, default_wire
 
@@ -69,6 +70,7 @@ class GraphTransport:
         client_id: str | None = None,
         wire: Wire | None = None,
         seats: int = 0,
+        fences: Fences | None = None,
     ) -> None:
         self.base = settings.graph.rstrip("/") + "/v1.0"
         self.use = GraphUse()
@@ -78,6 +80,7 @@ class GraphTransport:
         self._client_id = client_id or settings.reader_client_id
         self._budget = budget
         self._seats = seats
+        self._fences = fences
 
     def mailbox(self, user_id: str) -> Lane:
         """The lane of one mailbox."""
@@ -198,6 +201,7 @@ class GraphTransport:
         while True:
             async with AsyncExitStack() as stack:
                 headers = await self._headers(call, ladder)
+                await self._heed(call.lane)
                 waited = await stack.enter_async_context(
                     call.lane.turn(max(1, call.ru), self._budget.deadline)
                 )
@@ -243,7 +247,8 @@ class GraphTransport:
         spent_requests = budget.requests is not None and use.requests >= budget.requests
         spent_units = budget.ru is not None and use.ru + call.ru > budget.ru
         if spent_requests or spent_units:
-            raise SliceOver(self.wire.clock.now())
+            # The budget was for all the time up to the deadline.
+            raise SliceOver(budget.deadline or self.wire.clock.now())
         use.requests += 1
         use.ru += call.ru
 
@@ -267,6 +272,7 @@ class GraphTransport:
                 whole_app = verdict.cause == "app"
                 lane = self.wire.lanes.app(self._client_id) if whole_app else call.lane
                 self._raise_fence(lane, verdict.wait_s)
+                await self._tell(lane)
             case "transient":
                 ladder.transient += 1
                 if ladder.transient > faults.TRANSIENT_RETRIES:
@@ -310,6 +316,20 @@ class GraphTransport:
             lane.blind_refusals += 1
         # Up to 10 % more, so that the waiters of several workers do not come back as one (M28).
         lane.raise_fence(seconds * (1 + 0.1 * self.wire.dice()))
+
+    async def _heed(self, lane: Lane) -> None:
+        """Keep the fences that other workers of the tenant were told to keep (M28)."""
+        if self._fences is None:
+            return
+        for each in lane.shared_lanes():
+            until = await self._fences.until(each.shared) if each.shared else None
+            if until is not None:
+                each.close_until(until)
+
+    async def _tell(self, lane: Lane) -> None:
+        closed, until = lane.fenced()
+        if self._fences is not None and closed.shared is not None and until is not None:
+            await self._fences.close_until(closed.shared, until)
 
     async def _pause(self, tries: int) -> None:
         seconds = faults.transient_wait_s(tries, self.wire.dice())

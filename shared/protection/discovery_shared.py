@@ -42,6 +42,7 @@ async def discover_shared(
         Budget(),
         client_id=customer.consent.reader_client_id if customer.consent else None,
         seats=seats,
+        fences=deps.fences,
     )
     roles, tenant = await transport.roles(), TenantSites(transport)
     counts: dict[str, int] = {}

@@ -14,10 +14,11 @@ from shared.microsoft365.drive import Drive
 from shared.microsoft365.errors import ConsentLost, ObjectUnavailable, SignInUnavailable
 from shared.microsoft365.exchange import ExchangeMailbox
 from shared.microsoft365.model import Budget, Workload
+from shared.microsoft365.quotas import default_quotas
 from shared.microsoft365.sites import Site
 from shared.microsoft365.teams import Team
 from shared.microsoft365.transport import GraphTransport
-from shared.protection import changes, log_lines, repository, rules, session_log
+from shared.protection import budgets, changes, log_lines, repository, rules, session_log
 from shared.protection.discovery import ACTIVE, open_vault, tenant_of
 from shared.protection.model import (
     RUN_OVER,
@@ -33,7 +34,7 @@ from shared.protection.model import (
 )
 from shared.protection.passes import Pass
 from shared.protection.slices import Bounds, SliceEnd, run_slice
-from shared.protection.tasks import ObjectTask, SliceAnswer
+from shared.protection.tasks import SLICE_SECONDS, ObjectTask, SliceAnswer, SliceBudget
 from shared.vault.errors import RunExpired, Superseded, VaultDamaged
 from shared.vault.model import Declared, GraphUse, ObjectRef, SnapshotHead
 from shared.vault.run import Run
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# A slice ends well before a function host would cut it (functions-facts.md section 5: 30 minutes).
-SLICE_SECONDS = 240
 DAMAGED = "stored data is damaged, the next backup lists everything anew"
 # vault.md V50: a run seals what it has, so that it commits within 24 hours.
 LAST_SLICE_AFTER = timedelta(hours=20)
@@ -71,7 +70,8 @@ async def protect_slice(
         )
         await repository.put_run(deps.tables, session, row)
     try:
-        end = await _slice(deps, session, row, task.number, bounds)
+        given = task.budget or SliceBudget(seconds=SLICE_SECONDS)
+        end = await _slice(deps, session, row, task.number, bounds, given)
     except ConsentLost as lost:
         await _end(deps, session, row, RunState.DISCONNECTED, f"consent is {lost.state}")
         return SliceAnswer(outcome="disconnected")
@@ -89,9 +89,15 @@ async def protect_slice(
     if row.slices <= task.number:  # a repeated execution adds nothing
         row = _advanced(row, task.number, end)
         await repository.put_run(deps.tables, session, row)
-    if end.not_before is not None:
-        return SliceAnswer(outcome="more", not_before=end.not_before)
-    return SliceAnswer(outcome="more" if end.more else "done")
+    if not end.more:
+        return SliceAnswer(outcome="done")
+    session = await repository.get_session(deps.tables, scope, task.session_id)
+    budget = budgets.next_budget(default_quotas(), session, row.workload, given, SLICE_SECONDS)
+    not_before = end.not_before
+    if not_before is not None and given.ru is not None and end.result.graph.ru >= given.ru > 0:
+        rate = budgets.share_point_rate(default_quotas(), session.seats) / max(1, session.drawing)
+        not_before = budgets.goes_on(now, end.result.graph.ru, budget, rate)
+    return SliceAnswer(outcome="more", not_before=not_before, budget=budget)
 
 
 async def seal_object(deps: "Deps", task: ObjectTask) -> None:
@@ -175,20 +181,26 @@ def completeness_of(head: SnapshotHead, standing: Pass) -> Completeness | None:
 
 
 async def _slice(
-    deps: "Deps", session: Session, row: ObjectRun, number: int, bounds: Bounds | None
+    deps: "Deps",
+    session: Session,
+    row: ObjectRun,
+    number: int,
+    bounds: Bounds | None,
+    given: SliceBudget,
 ) -> SliceEnd:
     customer = await customers.get(deps.tables, Scope(session.partner_id), session.customer_id)
     run = await _open_run(deps, customer, session, row)
     if bounds is None:
-        deadline = deps.clock.now() + timedelta(seconds=SLICE_SECONDS)
+        deadline = deps.clock.now() + timedelta(seconds=given.seconds)
         bounds = Bounds(deadline=deadline)
     transport = GraphTransport(
         deps.settings,
         deps.tokens,
         tenant_of(customer),
-        Budget(deadline=bounds.deadline),
+        Budget(deadline=bounds.deadline, requests=given.requests, ru=given.ru),
         client_id=customer.consent.reader_client_id if customer.consent else None,
         seats=session.seats,
+        fences=deps.fences,
     )
 
     def spent() -> GraphUse:
@@ -196,7 +208,9 @@ async def _slice(
         return GraphUse(use.requests, use.ru, use.throttled, use.waited_s)
 
     workload = open_workload(transport, row.workload, row.source_id)
-    return await run_slice(workload, run, number, bounds=bounds, clock=deps.clock, meter=spent)
+    # A try that wrote no checkpoint, because sign-in had to wait, used up a number.
+    at = min(number, run.slices)
+    return await run_slice(workload, run, at, bounds=bounds, clock=deps.clock, meter=spent)
 
 
 def open_workload(transport: GraphTransport, workload: str, source_id: str) -> Workload:

@@ -231,6 +231,8 @@ class Session(Stored):
     counts: Counts = Field(default_factory=Counts)
     volume: Volume = Field(default_factory=Volume)
     graph: GraphCost = Field(default_factory=GraphCost)
+    drawing: int = 0
+    """Its slices at work that draw on the tenant's SharePoint: they divide its budget (M25)."""
     compute_s: float = 0
     """Seconds its objects were worked on, without waiting behind a throttle."""
     root: str | None = None

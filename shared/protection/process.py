@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -9,13 +10,15 @@ from shared.access.model import Scope
 from shared.consent.service import check as check_consent
 from shared.customers import repository as customers
 from shared.microsoft365.errors import ConsentLost
+from shared.microsoft365.quotas import default_quotas
 from shared.notifications import service as notifications
 from shared.notifications.rules import topic_of_session
-from shared.protection import changes, log_lines, repository, rules, session_log
+from shared.protection import budgets, changes, log_lines, repository, rules, session_log
 from shared.protection.discovery import discover
 from shared.protection.memberships import note_groups
 from shared.protection.model import (
     RUN_OVER,
+    WORKLOADS,
     Counts,
     GraphCost,
     ObjectRun,
@@ -26,7 +29,14 @@ from shared.protection.model import (
     SessionState,
     Volume,
 )
-from shared.protection.tasks import ObjectTask, Plan, SessionTask
+from shared.protection.tasks import (
+    SLICE_SECONDS,
+    WINDOW,
+    ObjectTask,
+    Plan,
+    SessionTask,
+    SliceBudget,
+)
 from shared.protection.vaults import ensure_vault, settle
 from shared.vault.format.tree import session_root
 
@@ -97,16 +107,56 @@ async def plan_session(deps: "Deps", task: SessionTask) -> Plan:
 async def list_group(deps: "Deps", task: SessionTask, group: int) -> list[ObjectTask]:
     """The objects of one group that have not ended."""
     session = await repository.get_session(deps.tables, Scope(task.partner_id), task.session_id)
+    runs = [
+        run
+        for run in await repository.list_runs(deps.tables, session, group)
+        if run.state not in RUN_OVER
+    ]
+    sharing = min(WINDOW, sum(run.workload in budgets.SHARE_POINT for run in runs))
+    given = await _shares(deps, session, sharing)
     return [
         ObjectTask(
             partner_id=task.partner_id,
             session_id=task.session_id,
             workload=run.workload,
             object_id=run.object_id,
+            budget=given[run.workload],
         )
-        for run in await repository.list_runs(deps.tables, session, group)
-        if run.state not in RUN_OVER
+        for run in runs
     ]
+
+
+async def _shares(deps: "Deps", session: Session, sharing: int) -> dict[str, SliceBudget]:
+    """The first budget of a slice by workload; `sharing` of them draw on SharePoint at once (M25).
+
+    What the tenant's other sessions spent in a day, or are at work to spend, is not ours.
+    """
+    quotas, since = default_quotas(), deps.clock.now() - budgets.DAY
+    spent, rivals = 0, 0
+    found = repository.list_customer_sessions(
+        deps.tables, Scope(session.partner_id), session.customer_id, before=None
+    )
+    async with aclosing(found):  # type: ignore[type-var]
+        async for other in found:
+            if other.created_at < since:
+                break
+            if other.session_id != session.session_id:
+                spent += other.graph.ru
+                rivals += not other.is_over
+    left = budgets.day_left(quotas, session.seats, spent, rivals + 1)
+    return {
+        workload: budgets.slice_budget(
+            quotas,
+            workload,
+            session.seats,
+            sharing=sharing,
+            sessions=rivals + 1,
+            seconds=SLICE_SECONDS,
+            day_left=left,
+            spent=session.graph.ru,
+        )
+        for workload in WORKLOADS
+    }
 
 
 async def tally(deps: "Deps", task: SessionTask) -> Session:
@@ -238,6 +288,7 @@ def _sums(runs: list[ObjectRun]) -> dict[str, object]:
     states = Counter(run.state.value for run in runs)
     return {
         "objects": dict(states),
+        "drawing": budgets.drawing(runs),
         "counts": counts,
         "volume": volume,
         "graph": graph,

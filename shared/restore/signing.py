@@ -26,4 +26,5 @@ async def open_transport(
         client_id=customer.consent.restorer_client_id
         if customer.consent
         else deps.settings.restorer_client_id,
+        fences=deps.fences,
     )

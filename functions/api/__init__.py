@@ -57,6 +57,7 @@ from functions.api.tenant_licences import router as tenant_licences
 from functions.api.usage import router as usage
 from functions.api.usage_books import router as usage_books
 from functions.api.usage_exports import router as usage_exports
+from functions.api.usage_submissions import router as usage_submissions
 from functions.api.users import router as users
 
 ROUTERS: list[Router] = [
@@ -114,6 +115,7 @@ ROUTERS: list[Router] = [
     usage,
     usage_books,
     usage_exports,
+    usage_submissions,
     billing,
     costs,
     audit,

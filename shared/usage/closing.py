@@ -17,7 +17,7 @@ from shared.licensing.rules.billing import month_days
 from shared.licensing.rules.dates import ONE_DAY
 from shared.usage import rules
 from shared.usage.days import Day, unknown
-from shared.usage.inputs import Books, partner_input, read_books
+from shared.usage.inputs import Read, partner_input, read_books
 from shared.usage.measuring import fill
 from shared.usage.model import Report
 from shared.usage.refusals import MonthRunning, UsageUnknown
@@ -37,8 +37,8 @@ class Closed:
     invoice: Invoice
     report: Report
     is_new: bool
-    books: Books | None = None
-    """What was read for it, so that billing need not read it again; None of an older close."""
+    read: Read | None = None
+    """What it was made of, so that billing need not read it again; None of an older close."""
 
 
 async def close(deps: "Deps", rows: UsageRows, scope: Scope, month: str) -> Closed:
@@ -88,7 +88,7 @@ async def close(deps: "Deps", rows: UsageRows, scope: Scope, month: str) -> Clos
     if not await rows.close_month(scope, month, values, report, late):
         return await close(deps, rows, scope, month)  # somebody else was quicker: what they made
     log.info("%s of %s closed: %d lines", month, scope.partner_id, len(invoice.lines))
-    return Closed(invoice, report, is_new=True, books=books)
+    return Closed(invoice, report, is_new=True, read=Read(books, days))
 
 
 NAMED = 100

@@ -11,6 +11,7 @@ from shared.licensing import standings
 from shared.licensing.repository import TABLE as LICENSING
 from shared.usage import amending, closing, measuring, reselling, service, snapshots
 from shared.usage.inputs import read_books, read_month
+from shared.usage.model import Report
 from shared.usage.refusals import UsageUnknown
 
 if TYPE_CHECKING:
@@ -25,6 +26,17 @@ async def partners(deps: "Deps") -> list[str]:
     """Every partner that has done anything, or for whom anything was bought."""
     active = await (await deps.trail()).partners()
     return sorted({*active, *await standings.partners(deps.tables[LICENSING])})
+
+
+async def submissions(deps: "Deps", after: str, most: int) -> tuple[list[Report], str | None]:
+    """Every report of the next `most` partners after one, and the last of these; None at the end.
+
+    For the operator: no scope limits it.
+    """
+    rows = await deps.usage()
+    ahead = [each for each in await partners(deps) if each > after]
+    found = [report for each in ahead[:most] for report in await rows.reports(Scope(each))]
+    return found, ahead[most - 1] if len(ahead) > most else None
 
 
 async def list_measured(deps: "Deps", day: str) -> list[dict[str, Any]]:
@@ -55,7 +67,7 @@ async def close_month(deps: "Deps", scope: Scope, month: str) -> dict[str, Any]:
     except UsageUnknown as refused:
         log.warning("%s of %s is held up: %s", month, scope.partner_id, refused.detail)
         return {"state": "Blocked", "detail": refused.detail}
-    told = await reselling.bill(deps, rows, scope, month, closed.books)
+    told = await reselling.bill(deps, rows, scope, month, closed.read)
     if told["state"] == "Unpriced":
         log.warning("%s of %s has items without a price: %s", month, scope.partner_id, told)
         return told

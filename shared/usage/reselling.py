@@ -38,16 +38,16 @@ class Group:
 
 
 async def bill(
-    deps: "Deps", rows: UsageRows, scope: Scope, month: str, books: Books | None = None
+    deps: "Deps", rows: UsageRows, scope: Scope, month: str, read: Read | None = None
 ) -> dict[str, Any]:
     """Rate a closed month with the price books valid in it and keep the invoices: once.
 
-    It rates what the close has measured and knew; `books` are what it read, where it has just run.
+    It rates what the close has measured and knew; `read` is that, where it has just run.
 
     Its state: `Billed`, `Unpriced` with the items that have no price (no invoice is kept then; add
     them and it is tried again), or `NoPrices` while the partner has no profile for the month.
     """
-    told = await _bill(deps, rows, scope, month, books)
+    told = await _bill(deps, rows, scope, month, read)
     await rows.note_unpriced(scope, month, told.get("items", ()))
     return told
 
@@ -59,7 +59,7 @@ async def unpriced(rows: UsageRows, scope: Scope) -> dict[str, list[str]]:
 
 
 async def _bill(
-    deps: "Deps", rows: UsageRows, scope: Scope, month: str, books: Books | None
+    deps: "Deps", rows: UsageRows, scope: Scope, month: str, read: Read | None
 ) -> dict[str, Any]:
     noted = await rows.noted(scope, _KEY + month)
     if noted is not None:
@@ -67,7 +67,9 @@ async def _bill(
     closed = await rows.find_month(scope, month)
     if closed is None or closed.get("state") != "Closed":
         raise NotFound(f"{month[:16]} is not closed.")
-    books, days = books or await read_books(deps, scope), await closed_days(rows, closed)
+    if read is None:
+        read = Read(await read_books(deps, scope), await closed_days(rows, closed))
+    books, days = read.books, read.days
     names = {day.customer_id: day.customer_name for day in days}
     present = await customers.list_all(deps.tables, scope)
     names |= {each.customer_id: each.display_name for each in present}
@@ -102,7 +104,7 @@ async def _bill(
         **await _keep(rows, made),
     }
     await rows.note_once(scope, _KEY + month, values, month, late)
-    return await _bill(deps, rows, scope, month, books)
+    return await _bill(deps, rows, scope, month, read)
 
 
 async def _keep(rows: UsageRows, made: Sequence[CustomerInvoice]) -> dict[str, str]:

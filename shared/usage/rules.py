@@ -21,6 +21,8 @@ from shared.usage.refusals import LineUnknown, ReportLocked
 EDITABLE = frozenset({ReportState.PENDING_REVIEW, ReportState.REJECTED})
 OUTSTANDING = EDITABLE | {ReportState.COLLECTING, ReportState.SAVED}
 """States in which the month has not been sent to the aggregator."""
+SENT = frozenset({ReportState.SUBMITTED, ReportState.ACCEPTED})
+"""States in which the aggregator has it; one that was sent back is the partner's again."""
 ZERO = Decimal(0)
 COUNTING = Counting.PEAK
 """Where no agreement says which of the month's daily values counts (AMB-23)."""

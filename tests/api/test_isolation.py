@@ -47,6 +47,7 @@ QUERIES = {
     "usage_accept": {"partnerId": "x" * 16},
     "usage_reject": {"partnerId": "x" * 16},
     "usage_agreement": {"partnerId": "x" * 16},
+    "usage_submission": {"partnerId": "x" * 16},
     "usage_set_agreement": {"partnerId": "x" * 16},
 }
 

@@ -185,11 +185,13 @@ async def test_usg_11_a_rejection_is_seen_edited_and_sent_again(months: Months) 
     await months.close()
     await months.good("POST", ":submit")
     await months.good("POST", ":confirm")
+    assert await months.waiting() == [MARCH]
     answer = await months.operate("reject", {"reason": "wrong order number"})
     assert answer.status_code == 200, answer.text
     report = await months.report()
     assert (report["state"], report["rejectionReason"]) == ("Rejected", "wrong order number")
     assert report["needsAction"]
+    assert await months.waiting() == []
     await months.good("PATCH", body={"purchaseOrder": "PO-8"})
     await months.good("POST", ":submit")
     assert (await months.good("POST", ":confirm"))["rejectionReason"] == ""

@@ -129,3 +129,23 @@ async def test_rpt_28_a_role_for_some_customers_reads_of_these_alone(
     for hidden in (lines[first], SLOT):
         answer = await shop.api.get(f"/api/v1{base}/{hidden}/explain", headers=limited)
         check_problem(answer, 404, "NOT_FOUND")
+
+
+async def test_usg_09_what_was_sent_is_read_by_the_operator_and_nothing_before(
+    months: Months,
+) -> None:
+    shop = months.shop
+    await protected(months, 31)
+    await months.close()
+    await months.good("POST", ":submit")
+    path = f"/api/v1/usage-submissions/{MARCH}?partnerId={shop.partner_id}"
+    check_problem(await shop.api.get(path, headers=shop.operator), 404, "NOT_FOUND")
+    assert await months.waiting() == []
+    sent = await months.good("POST", ":confirm")
+    assert await months.waiting() == [MARCH]
+    read = await shop.api.get(path, headers=shop.operator)
+    assert read.json() == sent
+    assert read.json()["totals"]["total"] == "77.5"
+    for address in (path, "/api/v1/usage-submissions"):
+        answer = await shop.api.get(address, headers=shop.headers)
+        check_problem(answer, 403, "PERMISSION_MISSING")

@@ -97,6 +97,17 @@ class Months:
             headers=self.shop.operator,
         )
 
+    async def waiting(self) -> list[str]:
+        """Months of the partner that wait for the aggregator, as the operator reads them."""
+        found, path = [], "/api/v1/usage-submissions?maxpagesize=1"
+        while path:
+            answer = await self.shop.api.get(path, headers=self.shop.operator)
+            assert answer.status_code == 200, answer.text
+            mine = self.shop.partner_id
+            found += [e["month"] for e in answer.json()["value"] if e["partnerId"] == mine]
+            path = answer.json().get("nextLink", "")
+        return found
+
 
 async def protected(months: Months, users: int = 14, **changed: Any) -> str:
     customer = await months.shop.add_customer(services=[Service.EXCHANGE], **changed)

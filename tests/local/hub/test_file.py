@@ -71,8 +71,14 @@ def test_a_file_of_another_program_is_refused_and_left_alone(tmp_path: Path) -> 
 
 
 def test_the_host_says_it_in_one_line(tmp_path: Path) -> None:
-    file = tmp_path / "other.sqlite"
-    change(file, "CREATE TABLE theirs (a)")
+    file = tmp_path / "newer.sqlite"
+    change(
+        file,
+        "CREATE TABLE of_tomorrow (a)",
+        f"PRAGMA application_id = {APPLICATION}",
+        f"PRAGMA user_version = {VERSION + 1}",
+    )
+    before = file.read_bytes()
     folder = write_app(
         tmp_path / "app",
         """
@@ -83,7 +89,8 @@ def nothing(ctx: task.OrchestrationContext, _):
     )
     host = launch(folder, "--hub", f"sqlite:{file}")
     assert host.process.returncode == 1
-    assert "is a database of another program" in host.log()
+    assert "was written by a newer version of this program" in host.log()
+    assert file.read_bytes() == before
     assert "Traceback" not in host.log()
     assert host.process.stdout is not None
     host.process.stdout.close()

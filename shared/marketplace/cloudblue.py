@@ -107,16 +107,19 @@ class CloudBlue:
         if found.get("status") != "pending" or asset.get("id") != event.external_id:
             return None
         item = (asset.get("items") or [{}])[0]
-        kind = str(found.get("type"))
+        kind, quantity = str(found.get("type")), _whole(item.get("quantity"))
+        missing = "" if _params(asset).get("tenant_id") else "tenant_id"
+        if item.get("quantity") and quantity is None:
+            missing = "a quantity that is a number"
         return Asked(
             event_id=event.event_id,
             external_id=event.external_id,
             action=kind,
             plan_id=item.get("mpn"),
-            quantity=int(float(item["quantity"])) if item.get("quantity") else None,
+            quantity=quantity,
             status=WANTED.get(kind),
             is_first=kind == "purchase",
-            missing="" if _params(asset).get("tenant_id") else "tenant_id",
+            missing=missing,
         )
 
     async def answer(self, answer: ChannelAnswer) -> bool:
@@ -262,7 +265,7 @@ def asset_of(row: Any, today: date) -> ChannelSubscription:
             name=str(row["product"].get("name") or "")[:200],
             ended_on=date.fromisoformat(str(ended)[:10]) if ended else None,
         )
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as wrong:
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as wrong:
         raise ChannelDown(f"An asset is not understood: {type(wrong).__name__}.") from wrong
 
 
@@ -280,6 +283,14 @@ def _text(told: Any, name: str) -> str:
     if not isinstance(value, str) or not value.strip() or len(value) > MOST_TEXT:
         raise ValueError(f"{name!r} is not a text of 1 to {MOST_TEXT} characters")
     return value
+
+
+def _whole(quantity: Any) -> int | None:
+    """A quantity as Connect writes it, "40" or "40.0"; None for what is no number."""
+    try:
+        return int(float(quantity))
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _params(asset: Any) -> dict[str, Any]:

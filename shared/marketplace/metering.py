@@ -108,10 +108,18 @@ async def told(deps: "Deps", order: Order, since: datetime) -> dict[tuple[str, d
     quantity, that is what counts; what it refused is told and not told again.
     """
     found: dict[tuple[str, date], Decimal] = {}
-    answered = await results(deps, order.external_id, since)
-    for each in (*answered, *await waiting(deps, order.source, order.external_id)):
+    # What waits is read first: a row that is answered meanwhile is seen twice, never not at all.
+    waits = await waiting(deps, order.source, order.external_id)
+    answered = [
+        each
+        for each in await results(deps, order.external_id, since)
+        if each.status is not UsageStatus.EXPIRED
+    ]
+    seen = {(each.record.hour, each.record.dimension) for each in answered}
+    waits = [each for each in waits if (each.record.hour, each.record.dimension) not in seen]
+    for each in (*answered, *waits):
         record = each.record
-        if each.status is UsageStatus.EXPIRED or each.is_dropped:
+        if each.is_dropped:
             continue
         counted = record.quantity if each.counted is None else each.counted
         for period, units in record.shares.items():

@@ -250,6 +250,10 @@ async def test_cloudblue_fails_inquires_and_parks(market: Market) -> None:
     assert "stays 40" in less.reason
     unclear = await ask(market, "purchase", **{**goods, "tenantId": ""})
     assert unclear.status == "inquiring"
+    odd = market.sim.cloudblue.ask("purchase", goods)
+    vars(odd)["quantity"] = "unlimited"
+    assert await hook(market, odd.shown()) == 200
+    assert (odd.status, (await market.pool())["total"]) == ("inquiring", 40)
     unknown = await ask(market, "purchase", **{**goods, "mpn": "other"})
     assert unknown.status == "pending"  # it waits until a person has registered the plan
     (parked,) = await market.parked(unknown.asset.id)

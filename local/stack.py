@@ -226,6 +226,7 @@ class Stack:
             "AZURE_FUNCTIONS_ENVIRONMENT": "Development",
             "FUNCTIONS_WORKER_RUNTIME": "python",
             "TASK_HUB": "HoldfastLocal",
+            "MALLOC_ARENA_MAX": "1",
             "HOLDFAST_STORAGE_CONNECTION": self.azurite.connection,
             "HOLDFAST_AUTHORITY": microsoft365,
             "HOLDFAST_GRAPH": microsoft365,

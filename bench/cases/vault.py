@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from bench.figure import Figure
+from bench.peers import DEPLOYED
 
 ITEMS = int(os.environ.get("HOLDFAST_BENCH_ITEMS", "100000"))
 SMALL = 10_000
@@ -49,7 +50,9 @@ def measure(items: int = ITEMS) -> list[Figure]:
 
 def _run(verb: str, items: int) -> dict[str, Any]:
     command = [sys.executable, "-m", "bench.million", verb, str(items)]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+    done = subprocess.run(
+        command, capture_output=True, encoding="utf-8", check=False, env=os.environ | DEPLOYED
+    )
     if done.returncode:
         raise RuntimeError(done.stderr[-2000:])
     found: dict[str, Any] = json.loads(done.stdout)

@@ -59,6 +59,8 @@ var hostSettings = {
   APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnection
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
   TASK_HUB: taskHub
+  // One heap for all threads: packs and chunks are large, and each further heap keeps its own free space.
+  MALLOC_ARENA_MAX: '1'
 }
 
 var productSettings = {

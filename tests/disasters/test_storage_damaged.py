@@ -127,11 +127,15 @@ def damage(customer: Customer, protected: Json, kind: str) -> str:
 
 @pytest.fixture(scope="module")
 def wounds(customer: Customer) -> dict[str, str]:
-    """Object id -> its damaged blob."""
+    """Object id -> its damaged blob: a pack of one mailbox, a part of the base of one drive."""
+    first, second = customer.people
     customer.change(2, newMails=2, newFiles=2)
     customer.back_up()  # a second pack: not everything lies in the damaged one
-    mailbox = customer.object("mailbox", customer.people[0])
-    return {mailbox["id"]: damage(customer, mailbox, "p")}
+    mailbox, drive = customer.object("mailbox", first), customer.object("drive", second)
+    return {
+        mailbox["id"]: damage(customer, mailbox, "p"),
+        drive["id"]: damage(customer, drive, "b"),
+    }
 
 
 def test_a_corrupt_blob_is_named_by_a_verification_and_by_no_other(
@@ -165,3 +169,19 @@ def test_what_a_corrupt_pack_held_is_listed_and_the_rest_is_restored(
     assert made
     given = exported(customer, export(customer, mailbox))
     assert (given["state"], given["failed"]) == ("CompletedWithErrors", len(lost))
+
+
+def test_the_next_backup_heals_from_the_source_what_a_corrupt_blob_held(
+    customer: Customer, wounds: dict[str, str]
+) -> None:
+    session = customer.back_up()
+    told = " ".join(
+        line["message"] for line in customer.partner.all(f"/sessions/{session['id']}/log")
+    )
+    assert "Healed" in told  # nobody has to ask
+    assert "Lost" not in told
+    for object_id in wounds:
+        protected = customer.partner.get(f"/objects/{object_id}")
+        assert verified(customer, protected)["state"] == "Verified"
+    assert differences(customer) == []
+    assert customer.back_up()["counts"]["protected"] == 0

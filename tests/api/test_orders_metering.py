@@ -294,7 +294,7 @@ async def test_cloudblue_forged_expired_and_replayed_call_backs_change_nothing(
         jwt.encode({"exp": now - 3600}, HOOK_SECRET, "HS256"),
         jwt.encode({"iat": now}, HOOK_SECRET, "HS256"),  # without an end
         jwt.encode({"exp": now + 300}, "x" * 40, "HS256"),
-        jwt.encode({"exp": now + 300}, None, "none"),
+        jwt.encode({"exp": now + 300}, "", "none"),
         "x",
     ]
     for token in tokens:

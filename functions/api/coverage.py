@@ -42,6 +42,21 @@ class LastDrillOut(ApiModel):
         )
 
 
+class CompletenessOut(ApiModel):
+    """Whether restore points hold all there was, by counting: of the newest of every object."""
+
+    complete: int = Field(description="Objects whose restore point holds every item listed")
+    partial: int = Field(description="Objects with an item whose content is missing; named there")
+    items: int = Field(description="In these restore points, folders included")
+    counted: int = Field(
+        description="Objects of which Microsoft 365 told how many items there are, when all of it "
+        "was listed; mail only"
+    )
+    declared: int = Field(description="What it counted in them")
+    held: int = Field(description="What was held of them then")
+    gaps: int = Field(description="Objects with more missing than may have changed meanwhile")
+
+
 class CoverageOut(ApiModel):
     """The whole customer in numbers."""
 
@@ -50,8 +65,10 @@ class CoverageOut(ApiModel):
     reasons: dict[Reason, int] = Field(description="Objects that are not protected, by why")
     licensed_users: int
     protected_users: int = Field(description="Licensed users of whom every object is protected")
+    completeness: CompletenessOut
     healthy: bool = Field(
-        description="Everything is protected, and the last restore drill did not fail"
+        description="Everything is protected, nothing that Microsoft 365 counts is missing, and "
+        "the last restore drill did not fail"
     )
     last_drill: LastDrillOut | None = Field(description="null before the first")
 
@@ -98,7 +115,8 @@ async def report(customer_id: str, caller: Reader) -> CoverageOut:
         reasons=dict(found.reasons),
         licensed_users=found.licensed_users,
         protected_users=found.protected_users,
-        healthy=is_proved and found.protected == found.objects,
+        completeness=CompletenessOut.model_validate(found, from_attributes=True),
+        healthy=is_proved and found.protected == found.objects and not found.gaps,
         last_drill=LastDrillOut.of(drill) if drill else None,
     )
 

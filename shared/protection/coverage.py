@@ -15,6 +15,7 @@ from shared.protection.model import (
     PERSONAL,
     REMOVED,
     BackupType,
+    Point,
     Policy,
     ProtectedObject,
     RunState,
@@ -73,6 +74,31 @@ class Coverage:
     licensed_users: int = 0
     protected_users: int = 0
     """Licensed users of whom every object is protected."""
+    complete: int = 0
+    """Objects whose newest restore point holds every item that was listed."""
+    partial: int = 0
+    """Objects whose newest restore point lacks the content of some item, each named there."""
+    items: int = 0
+    """Items of the newest restore points, folders included."""
+    counted: int = 0
+    """Objects of which Microsoft told how many items there are when all of it was listed."""
+    declared: int = 0
+    """What Microsoft counted in these."""
+    held: int = 0
+    """What was held of these then."""
+    gaps: int = 0
+    """Objects with more missing than what may have changed meanwhile (vault.md V40)."""
+
+    def add_point(self, point: Point) -> None:
+        """Count an object's newest restore point."""
+        self.items += point.items
+        self.complete += point.status == "complete"
+        self.partial += point.status != "complete"
+        if (told := point.completeness) is not None:
+            self.counted += 1
+            self.declared += told.declared
+            self.held += told.held
+            self.gaps += told.is_alarming
 
 
 def cover(
@@ -111,6 +137,8 @@ async def report(deps: "Deps", scope: Scope, customer_id: str) -> Coverage:
         total.protected += one.reason is None
         if one.reason is not None:
             total.reasons[one.reason] += 1
+        if one.found.last_point is not None:
+            total.add_point(one.found.last_point)
         if one.found.workload not in PERSONAL:
             continue
         if one.found.licensed and one.reason is not Reason.SERVICE_NOT_CHOSEN:

@@ -144,7 +144,7 @@ async def seal_object(deps: "Deps", task: ObjectTask) -> None:
     error = f"{sum(row.counts.failed.values())} items failed" if row.counts.failed else None
     if not complete and not stopped and run.more:
         error = error or GIVEN_UP
-    await _remember(deps, scope, task.object_id, session, head)
+    await _remember(deps, scope, task.object_id, session, head, row.completeness)
     await _end(deps, session, row, RunState.STOPPED if stopped else state, error)
 
 
@@ -172,9 +172,9 @@ def counts_of(head: SnapshotHead) -> Counts:
 
 
 def completeness_of(head: SnapshotHead, standing: Pass) -> Completeness | None:
-    """Declared against held, where the first run of an object listed all of it."""
+    """Declared against held, where a run listed all of an object: its first, and one a month."""
     source = head.counts["source"]
-    if source is None or head.kind != "full":
+    if source is None or (head.kind != "full" and not standing.relisted):
         return None
     held = head.items - head.counts["folders"] - standing.beside
     return Completeness(declared=source["declared"], held=held, as_of=source["as_of"])
@@ -302,7 +302,12 @@ async def _set_state(deps: "Deps", scope: Scope, object_id: str, state: str) -> 
 
 
 async def _remember(
-    deps: "Deps", scope: Scope, object_id: str, session: Session, head: SnapshotHead
+    deps: "Deps",
+    scope: Scope,
+    object_id: str,
+    session: Session,
+    head: SnapshotHead,
+    counted: Completeness | None,
 ) -> None:
     """The object's newest point; an older one never replaces a newer one."""
     point = Point(
@@ -318,11 +323,13 @@ async def _remember(
         if found.last_point is not None and found.last_point.n > point.n:
             return None
         complete = point.ended_at if point.status == "complete" else found.last_complete_at
+        # A run that followed changes counted nothing: what the last full listing told still stands.
+        known = counted or (found.last_point.completeness if found.last_point else None)
         return found.model_copy(
             update={
                 "state": ACTIVE,
                 "last_session_id": session.session_id,
-                "last_point": point,
+                "last_point": point.model_copy(update={"completeness": known}),
                 "last_complete_at": complete,
             }
         )

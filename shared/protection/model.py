@@ -244,6 +244,28 @@ class Session(Stored):
         return self.state in SESSION_OVER
 
 
+class Completeness(Record):
+    """What Microsoft says there is beside what the restore point holds (vault.md V40).
+
+    Only of a run that listed everything: no delta says how much there is.
+    """
+
+    declared: int
+    held: int
+    """Rows of the items that the count is about, without folders, events and contacts."""
+    as_of: datetime
+
+    @property
+    def gap(self) -> int:
+        """Items that are missing; negative when some came after the count."""
+        return self.declared - self.held
+
+    @property
+    def is_alarming(self) -> bool:
+        """More than what may have changed meanwhile."""
+        return self.gap > max(20, self.declared * 0.005)
+
+
 class Point(Record):
     """One restore point as the Objects row remembers it; the vault is the truth."""
 
@@ -253,6 +275,8 @@ class Point(Record):
     items: int
     root: str
     record: str
+    completeness: Completeness | None = None
+    """Of the newest run that listed everything; None where Microsoft tells no count."""
 
 
 class ProtectedObject(Stored):
@@ -295,28 +319,6 @@ def services_of(found: ProtectedObject) -> frozenset[str]:
     """The services that cover an object: a team's files are protected with Teams as well."""
     own = SERVICE_OF[found.workload]
     return frozenset({own, "teams"} if found.team_id else {own})
-
-
-class Completeness(Record):
-    """What Microsoft says there is beside what the restore point holds (vault.md V40).
-
-    Only of a run that listed everything: no delta says how much there is.
-    """
-
-    declared: int
-    held: int
-    """Rows of the items that the count is about, without folders, events and contacts."""
-    as_of: datetime
-
-    @property
-    def gap(self) -> int:
-        """Items that are missing; negative when some came after the count."""
-        return self.declared - self.held
-
-    @property
-    def is_alarming(self) -> bool:
-        """More than what may have changed meanwhile."""
-        return self.gap > max(20, self.declared * 0.005)
 
 
 class ObjectRun(Stored):

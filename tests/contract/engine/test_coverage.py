@@ -4,6 +4,7 @@ from typing import Any
 
 from shared.protection import changes, coverage, engine, process
 from shared.protection.coverage import Reason
+from shared.protection.model import ProtectedObject
 from tests.contract.engine.conftest import Ground
 
 
@@ -48,6 +49,35 @@ async def test_bkp_28_protected_after_success_and_named_reasons_otherwise(ground
     await edit(ground, services=["exchange", "onedrive"])
     await ground.cloud.clock.sleep(3 * 86_400)
     assert set((await reasons(ground)).values()) >= {Reason.OUTDATED}
+
+
+async def test_bkp_28_completeness_is_counted_beside_what_microsoft_counts(ground: Ground) -> None:
+    async def report() -> coverage.Coverage:
+        return await coverage.report(ground.deps, ground.scope, ground.customer.customer_id)
+
+    session = await ground.back_up()
+    runs = (await ground.runs(session)).values()
+    mails = [len((await ground.cloud.truth(u))["mails"]) for u in ground.cloud.world["users"]]
+    found = await report()
+    assert (found.complete, found.partial, found.gaps) == (len(runs), 0, 0)
+    assert found.items == sum(run.items for run in runs)
+    assert found.counted == sum(run.workload == "mailbox" for run in runs) > 0
+    assert found.declared == found.held == sum(mails)
+    await ground.back_up()  # counts nothing itself: what the full listing told still stands
+    assert (await report()).declared == sum(mails)
+
+    def cut(told: ProtectedObject) -> ProtectedObject:
+        assert told.last_point is not None
+        known = told.last_point.completeness
+        assert known is not None
+        more = known.model_copy(update={"declared": known.held + 21})
+        point = told.last_point.model_copy(update={"completeness": more})
+        return told.model_copy(update={"last_point": point})
+
+    mailbox = next(run.object_id for run in runs if run.workload == "mailbox")
+    await changes.change_object(ground.deps.tables, ground.scope, mailbox, cut)
+    found = await report()
+    assert (found.gaps, found.declared - found.held) == (1, 21)
 
 
 async def test_bkp_28_failed_object_is_not_protected_until_the_next_success(

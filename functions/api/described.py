@@ -71,7 +71,7 @@ def _complete(path: str, method: str, operation: Json, examples: Examples) -> No
             known.setdefault("content", {})[MEDIA_TYPE] = parts.problem_content(refusal)
     for status, answer in answers.items():
         if MEDIA_TYPE in answer.get("content", {}) and status.isdigit():
-            answer["content"] = {MEDIA_TYPE: parts.problem_content(int(status))}
+            answer["content"][MEDIA_TYPE] = parts.problem_content(int(status))
     operation["responses"] = dict(sorted(answers.items()))
 
 

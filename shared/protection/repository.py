@@ -12,23 +12,30 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from shared.access.model import Scope
 from shared.kit import ids
 from shared.kit.clock import from_text, to_text
 from shared.kit.errors import NotFound
-from shared.kit.tables import Row, RowExists, Tables
-from shared.protection.model import WORKLOADS, ObjectRun, Policy, ProtectedObject, Session, Stored
+from shared.kit.tables import LostRace, Row, RowExists, Tables
+from shared.protection import served
+from shared.protection.model import (
+    RUN_OVER,
+    WORKLOADS,
+    ObjectRun,
+    Policy,
+    ProtectedObject,
+    Session,
+    Stored,
+)
 from shared.protection.rules import shard_of
 
 DUE_SHARDS = 4
 DUE_LOOKBACK_DAYS = 8
 """Days before the last complete look at what was due that are looked at again."""
 DUE_MOST_DAYS = 1100
-"""However long the clock stood still: nothing was planned in an earlier life of the system."""
-_SERVED = Row("served", "day")
 
 
 def missing(some_id: str) -> NotFound:
@@ -152,8 +159,7 @@ async def list_due(tables: Tables, now: datetime) -> AsyncIterator[Due]:
     From some days before the last complete look on: a clock that stood still has missed nothing.
     """
     below = f"{to_text(now + timedelta(seconds=1))}"
-    row = await tables["Due"].find(_SERVED.partition, _SERVED.key)
-    missed = (now.date() - date.fromisoformat(row.values["day"])).days if row else 0
+    missed = (now.date() - (await served.last_day(tables) or now.date())).days
     for back in range(min(max(missed, 0) + DUE_LOOKBACK_DAYS, DUE_MOST_DAYS), -1, -1):
         for shard in range(DUE_SHARDS):
             partition = _due_partition(now - timedelta(days=back), shard)
@@ -165,14 +171,6 @@ async def list_due(tables: Tables, now: datetime) -> AsyncIterator[Due]:
                     partition,
                     row.key,
                 )
-
-
-async def note_served(tables: Tables, now: datetime) -> None:
-    """Everything that was due at `now` has been looked at; written once a day."""
-    day = now.date().isoformat()
-    row = await tables["Due"].find(_SERVED.partition, _SERVED.key)
-    if row is None or row.values["day"] != day:
-        await tables["Due"].upsert(Row(_SERVED.partition, _SERVED.key, {"day": day}))
 
 
 async def drop_due(tables: Tables, due: Due) -> None:
@@ -295,11 +293,21 @@ async def get_run(tables: Tables, session: Session, workload: str, object_id: st
 
 
 async def put_run(tables: Tables, session: Session, run: ObjectRun) -> None:
-    """Write the row: its only writer is the object's own process."""
-    shard = shard_of(run.object_id, session.shards)
-    await tables["ObjectRuns"].upsert(
-        _row(_runs(session.session_id, shard), _run_key(run.workload, run.object_id), run)
-    )
+    """Write the row; how an object ended is never overwritten by how far it had come.
+
+    An activity that was handed out again may still run somewhere, and write late.
+    """
+    partition = _runs(session.session_id, shard_of(run.object_id, session.shards))
+    row = _row(partition, _run_key(run.workload, run.object_id), run)
+    while run.state not in RUN_OVER:
+        found = await tables["ObjectRuns"].get(partition, row.key)
+        if found.values["state"] in RUN_OVER:
+            return
+        row.etag = found.etag
+        with suppress(LostRace):
+            await tables["ObjectRuns"].replace(row)
+            return
+    await tables["ObjectRuns"].upsert(row)
 
 
 async def list_runs(

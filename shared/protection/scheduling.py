@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from shared.access.model import Scope
 from shared.kit import ids
-from shared.protection import changes, repository, rules
+from shared.protection import changes, repository, rules, served
 from shared.protection.model import Policy, Session
 from shared.protection.service import AlreadyRunning, claim_session
 
@@ -18,7 +18,7 @@ async def due_sessions(deps: "Deps") -> AsyncIterator[tuple[Session | None, repo
     now = deps.clock.now()
     async for due in repository.list_due(deps.tables, now):
         yield await start_due_session(deps, due), due
-    await repository.note_served(deps.tables, now)
+    await served.note(deps.tables, now)
 
 
 async def start_due_session(deps: "Deps", due: repository.Due) -> Session | None:

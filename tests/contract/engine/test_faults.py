@@ -197,3 +197,30 @@ async def test_m23_an_item_of_the_retry_list_that_is_gone_leaves_it(ground: Grou
     run = (await ground.runs(session))["mailbox", user["id"]]
     assert mail["id"] not in await ground.held(run)
     await equal(ground, session)
+
+
+async def test_a_slice_that_was_handed_out_twice_and_ends_late_takes_no_end_back(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after the death of a task hub: the first execution still runs, the second was faster."""
+    job = await ground.start()
+    plan = await process.plan_session(ground.deps, job)
+    tasks = [t for g in range(plan.groups) for t in await process.list_group(ground.deps, job, g)]
+    task, put_run = tasks[0], repository.put_run
+    read, gone_on = asyncio.Event(), asyncio.Event()
+
+    async def late(tables: Any, session: Any, run: Any) -> None:
+        if run.slices and not read.is_set():  # the first execution is about to write how far it is
+            read.set()
+            await gone_on.wait()
+        await put_run(tables, session, run)
+
+    monkeypatch.setattr(repository, "put_run", late)
+    first = asyncio.create_task(ground.slice(task, 0))
+    await read.wait()
+    await ground.protect(task)
+    gone_on.set()
+    await first
+    session = await ground.session(job)
+    run = await repository.get_run(ground.deps.tables, session, task.workload, task.object_id)
+    assert (run.state, run.snapshot) == (RunState.SUCCEEDED, 1)

@@ -6,7 +6,7 @@ import pytest
 
 from shared.access.model import Scope
 from shared.kit.errors import NotFound
-from shared.protection import changes, queries, repository, scheduling, service
+from shared.protection import changes, queries, repository, scheduling, served, service
 from shared.protection.model import SessionState
 from tests.contract.engine.conftest import Ground
 
@@ -54,7 +54,7 @@ async def test_tick_that_died_before_planning_finds_the_same_session(ground: Gro
 
 @pytest.mark.parametrize("days", [5, 120])
 async def test_days_of_silence_collapse_into_one_run(ground: Ground, days: int) -> None:
-    await repository.note_served(ground.deps.tables, ground.deps.clock.now())
+    await served.note(ground.deps.tables, ground.deps.clock.now())
     await ground.cloud.clock.sleep(days * 86_400)
     assert len(await tick(ground)) == 1
     policy = await queries.get_policy(ground.deps, ground.scope, ground.policy_id)

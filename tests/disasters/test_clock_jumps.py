@@ -4,14 +4,28 @@ The wall clock of every process is moved at once while they run. Work goes on, w
 meanwhile runs once, what has expired is refused, and no numbering gets out of order.
 """
 
+import os
+import signal
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
 
 from local import certs
-from tests.disasters.mortal import mortal, sign_in_again, stack_of, until
+from shared.access.model import Scope
+from tests.disasters.mortal import (
+    HOST,
+    HUB,
+    fire,
+    mortal,
+    on_storage,
+    sign_in_again,
+    stack_of,
+    until,
+)
 from tests.disasters.test_storm_throttling import differences
 from tests.e2e.scene import Customer, Json, Scene, hex_of, refused, state_of
 
@@ -205,6 +219,103 @@ def test_an_hour_back_in_a_restore_doubles_nothing(scene: Scene, customer: Custo
     back = [f["sha256"] for f in files if f["path"].lstrip("/").startswith("An hour back/")]
     held = [item for item in customer.items(drive) if item["kind"] == "file"]
     assert sorted(back) == sorted(hex_of(item["contentHash"]) for item in held)
+
+
+def test_what_was_asked_for_when_the_host_died_is_started_by_the_clock(
+    scene: Scene, customer: Customer
+) -> None:
+    """Between its row and its process: the hub does not answer, and then everything is dead."""
+    stack, user = stack_of(scene), customer.people[1]
+    drive, folder = customer.object("drive", user), "Asked for in vain"
+    wanted = {"objectId": drive["id"], "snapshot": drive["lastPoint"]["n"]}
+    asked = {"restores": wanted | {"target": {"folder": folder}}, "exports": wanted}
+    [hub] = stack.processes(HUB)
+    os.kill(hub, signal.SIGSTOP)
+    with ThreadPoolExecutor(len(asked)) as people:
+        for noun, body in asked.items():
+            people.submit(customer.partner.call, "POST", f"/{noun}", body)
+        until(lambda: all(queued(customer, noun) for noun in asked))
+        stack.kill(HOST)
+    stack.start_host_again()
+    customer.partner = sign_in_again(scene)
+    jobs = [f"/{noun}/{queued(customer, noun)[0]['id']}" for noun in asked]
+    jump(scene, customer, 6 * MINUTE)
+    fire(scene, "watch_jobs")
+    for job in jobs:
+        ended = customer.partner.follow(job, lambda found: found["state"].startswith("Completed"))
+        assert ended["state"] == "Completed"
+    files = customer.truth(user)["files"]
+    back = [f["sha256"] for f in files if f["path"].lstrip("/").startswith(f"{folder}/")]
+    held = [item for item in customer.items(drive) if item["kind"] == "file"]
+    assert sorted(back) == sorted(hex_of(item["contentHash"]) for item in held)
+    assert not any(queued(customer, noun) for noun in asked)
+
+
+def queued(customer: Customer, noun: str) -> list[Json]:
+    """Jobs that nobody has begun."""
+    found = customer.partner.all(f"/customers/{customer.id}/{noun}")
+    return [one for one in found if one["state"] == "Queued"]
+
+
+HOURLY, NIGHTLY = "reap_answers", ("close_usage_months", "note_licences_in_use", "keep_every_vault")
+"""At minute 40; at 01:00, 02:45 and 04:00. By a clock in Berlin 02:45 is missing or comes twice."""
+SUMMER_TIME = {
+    "begins": datetime(2027, 3, 28, 1, tzinfo=UTC),
+    "ends": datetime(2027, 10, 31, 1, tzinfo=UTC),
+}
+
+
+@pytest.mark.parametrize("change", ["begins", "ends"])
+def test_the_night_in_which_summer_time_changes_runs_everything_once(
+    scene: Scene, customer: Customer, change: str
+) -> None:
+    evening = SUMMER_TIME[change] - 3 * HOUR + 30 * MINUTE
+    fired = ran(scene, HOURLY)
+    jump(scene, customer, evening - stack_of(scene).clock.now())
+    # What the months before have missed runs once, and is over before the night begins.
+    until(lambda: ran(scene, HOURLY) > fired)
+    until(lambda: next_run(customer) > stack_of(scene).clock.now())
+    quiet(customer)
+    due, before = next_run(customer), {one["id"] for one in sessions(customer)}
+    counts = {name: ran(scene, name) for name in (HOURLY, *NIGHTLY)}
+    assert due - evening < DAY
+    for hour in range(1, 7):
+        jump(scene, customer, HOUR)
+        until(lambda hour=hour: ran(scene, HOURLY) >= counts[HOURLY] + hour)  # type: ignore[misc]
+        assert ran(scene, HOURLY) == counts[HOURLY] + hour
+    for name in NIGHTLY:
+        until(lambda name=name: ran(scene, name) > counts[name])  # type: ignore[misc]
+        assert ran(scene, name) == counts[name] + 1
+    if next_run(customer) == due:
+        jump(scene, customer, due + 6 * MINUTE - stack_of(scene).clock.now())
+    until(lambda: next_run(customer) > due)
+    assert next_run(customer) == due + DAY  # and not an hour off
+    [only] = [one for one in sessions(customer) if one["id"] not in before]
+    ended = customer.ended(only["id"])
+    assert (ended["state"], ended["trigger"]) == ("Success", "Schedule")
+    protected = [one["id"] for one in customer.partner.all(f"/customers/{customer.id}/objects")]
+    assert sorted(run["objectId"] for run in ended["runs"]) == sorted(protected)
+    is_whole(customer)
+
+
+def test_the_last_evening_of_a_month_counts_for_it_whatever_the_zone_says(
+    scene: Scene, customer: Customer
+) -> None:
+    """After the last change: five to midnight on 31 October is November where the machines are."""
+    last = datetime(2027, 10, 31, 23, 55, tzinfo=UTC)
+    fired = ran(scene, "usage_daily")
+    jump(scene, customer, last - stack_of(scene).clock.now())
+    until(lambda: ran(scene, "usage_daily") > fired)
+    scope = Scope(customer.partner.get("/partners/me")["partnerId"])
+
+    async def days(deps: Any) -> tuple[set[date], set[date]]:
+        usage = await deps.usage()
+        october = await usage.days(scope, date(2027, 10, 1), customer.id)
+        november = await usage.days(scope, date(2027, 11, 1), customer.id)
+        return {day.day for day in october}, {day.day for day in november}
+
+    until(lambda: last.date() in on_storage(scene, days)[0])
+    assert on_storage(scene, days)[1] == set()
 
 
 def test_the_audit_trail_is_unbroken_after_all_that(scene: Scene, customer: Customer) -> None:

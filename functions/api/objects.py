@@ -11,7 +11,7 @@ from functions.api.security import requires
 from functions.api.snapshot_models import ItemOut, ItemWithProof, SnapshotOut, Wanted, said
 from shared.access.model import Caller
 from shared.bootstrap import deps
-from shared.protection import browsing, queries
+from shared.protection import browsing, points, queries
 
 router = Router(tags=["objects"])
 Reader = Annotated[Caller, Depends(requires("objects.read", own="self.restore"))]
@@ -57,15 +57,14 @@ async def get(object_id: str, caller: Reader) -> ObjectOut:
 )
 async def list_snapshots(object_id: str, caller: Reader) -> PageOf[SnapshotOut]:
     """Newest first; read from the vault itself."""
-    heads = await browsing.list_snapshots(deps(), caller.scope, object_id)
-    return PageOf(value=[SnapshotOut.of(head) for head in heads])
+    found = await points.list_points(deps(), caller.scope, object_id)
+    return PageOf(value=[SnapshotOut.of(point) for point in found])
 
 
 @router.get(SNAPSHOT, operation_id="snapshots_get", summary="Read a restore point")
 async def get_snapshot(object_id: str, n: Number, caller: Reader) -> SnapshotOut:
     """Root and record hash, completeness counters, bytes, cost (vault.md sections 10 and 11)."""
-    opened = await browsing.open_point(deps(), caller.scope, object_id, n)
-    return SnapshotOut.of(opened.head)
+    return SnapshotOut.of(await points.get_point(deps(), caller.scope, object_id, n))
 
 
 @router.get(SNAPSHOT + "/items", operation_id="items_list", summary="List items")

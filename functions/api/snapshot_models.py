@@ -11,11 +11,12 @@ from shared.kit.api_model import ApiModel, Instant
 from shared.kit.clock import to_text
 from shared.protection.browsing import ItemFilter, Opened, item_key
 from shared.protection.finding import ChangeKind, Version
-from shared.vault.model import Row, SnapshotHead
+from shared.protection.points import RestorePoint
+from shared.vault.model import Row
 
 
 class SnapshotOut(ApiModel):
-    """One restore point: what stands in the vault's record."""
+    """One restore point: what stands in the vault's record, and until when it is kept."""
 
     n: int
     record_hash: str
@@ -27,15 +28,20 @@ class SnapshotOut(ApiModel):
     items: int
     started_at: Instant
     ended_at: Instant
-    expires_at: Instant | None
+    expires_at: Instant | None = Field(
+        description="By the record and by every longer retention that was promised since; null: "
+        "without end"
+    )
+    held: bool = Field(description="A legal hold keeps it beyond that, until it is lifted")
     counts: dict[str, Any] = Field(description="Completeness counters of the vault format")
     bytes: BytesOut
     graph: GraphOut
     receipt: dict[str, Any]
 
     @classmethod
-    def of(cls, head: SnapshotHead) -> "SnapshotOut":
-        """The head as partners see it."""
+    def of(cls, point: RestorePoint) -> "SnapshotOut":
+        """The restore point as partners see it."""
+        head = point.head
         use = head.graph
         return cls(
             n=head.n,
@@ -48,7 +54,8 @@ class SnapshotOut(ApiModel):
             items=head.items,
             started_at=head.started,
             ended_at=head.ended,
-            expires_at=head.expires,
+            expires_at=point.expires,
+            held=point.held,
             counts=head.counts,
             bytes=BytesOut.model_validate(head.bytes),
             graph=GraphOut(

@@ -157,6 +157,10 @@ class Vault:
         locks = self._locks or NoLocks(self._store, self._clock)
         return Upkeep(self._store, self._control, locks, ops, self.document)
 
+    async def facts(self, ref: ObjectRef) -> Facts:
+        """What is promised of an object beside its records: hold, longer retention, erasure."""
+        return await (await self.upkeep()).facts(await self.oid(ref))
+
     async def rewrap(self, recovery_public_pem: bytes | None = None) -> str | None:
         """Wrap the tenant key with the current key-encryption key, if it is not (V8).
 

@@ -89,6 +89,8 @@ async def test_bkp_23_unlimited_retention_keeps(plant: Plant) -> None:
     await nights(plant, 9)
     assert await points(plant, made["object"]) == [1]
     assert len(await records(plant)) == 1
+    kept = await plant.get(f"/api/v1/objects/{made['object']}/snapshots/1")
+    assert (kept["expiresAt"], kept["held"]) == (None, False)
 
 
 async def test_v58_a_held_object_does_not_expire_until_the_hold_is_lifted(plant: Plant) -> None:
@@ -100,6 +102,7 @@ async def test_v58_a_held_object_does_not_expire_until_the_hold_is_lifted(plant:
     assert (await plant.api.get(address)).headers["ETag"] == placed.headers["ETag"]
     (listed,) = (await plant.get(plant.path("/holds")))["value"]
     assert (listed["objectId"], listed["reason"]) == (made["object"], "case 7")
+    assert (await plant.get(f"/api/v1/objects/{made['object']}/snapshots/1"))["held"]
     for policy in (made["policy"], plant.policy_id):
         await plant.api.post(f"/api/v1/policies/{policy}:disable")
     plant.cloud.clock.simulator.advance(400 * 86_400)
@@ -283,3 +286,30 @@ async def test_a_head_that_went_back_is_an_alarm(plant: Plant) -> None:
     assert night["alarms"]
     assert night["head"]["signature"]
     assert timedelta(0) < plant.cloud.clock.now() - plant.customer.created_at
+
+
+async def test_v55_a_shorter_retention_frees_nothing_early_and_a_longer_one_reaches_all(
+    plant: Plant,
+) -> None:
+    made = await selected(plant)
+    await plant.api.post(f"/api/v1/policies/{plant.policy_id}:disable")
+    address = f"/api/v1/objects/{made['object']}/snapshots"
+
+    async def years() -> list[int]:
+        """Of every point, oldest first: how long it is kept."""
+        found = (await plant.get(address))["value"][::-1]
+        return [int(one["expiresAt"][:4]) - int(one["endedAt"][:4]) for one in found]
+
+    await plant.cloud.in_tenant("POST", "/change", json={"seed": 3, "perUser": {"newMails": 1}})
+    await plant.edit(made["policy"], retentionYears=7)
+    await plant.run(made["policy"])
+    assert await years() == [1, 7]
+    await plant.cloud.in_tenant("POST", "/change", json={"seed": 4, "perUser": {"newMails": 1}})
+    await plant.edit(made["policy"], retentionYears=2)
+    await plant.run(made["policy"])
+    assert await years() == [1, 7, 2]
+    await nights(plant, 1)
+    assert (await years())[1:] == [7, 2]  # what was promised stays
+    await plant.edit(made["policy"], retentionYears=10)
+    await nights(plant, 1)
+    assert all(kept >= 9 for kept in await years())  # ten times 365 days

@@ -12,7 +12,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from durabletask.internal import orchestrator_service_pb2_grpc as rpc
 from durabletask.worker import VersionFailureStrategy, VersioningOptions, VersionMatchStrategy
 
-from local.host.taskhub.sqlite import delivery, tries
+from local.host.taskhub.sqlite import delivery, queries, tries
 from tests.local.hub.programs import (
     ORCHESTRATORS,
     asks_large,
@@ -150,6 +150,24 @@ def test_queries_by_status_prefix_and_time(hub: Running, stub: Any) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         stub.QueryInstances(asked)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_a_page_of_large_payloads_ends_early_and_nothing_is_left_out(
+    hub: Running, stub: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "FULL_PAGE_BYTES", 50_000)
+    names = [
+        hub.run("who_is_my_parent", "x" * 20_000, instance_id=f"wide-{n}").instance_id
+        for n in range(7)
+    ]
+    asked = pb.QueryInstancesRequest()
+    asked.query.instanceIdPrefix.value, asked.query.fetchInputsAndOutputs = "wide-", True
+    pages = []
+    while not pages or asked.query.continuationToken.value:
+        answer = stub.QueryInstances(asked)
+        pages.append([state.instanceId for state in answer.orchestrationState])
+        asked.query.continuationToken.CopyFrom(answer.continuationToken)
+    assert pages == [names[:3], names[3:6], names[6:]]
 
 
 def test_a_result_that_comes_during_a_suspension_waits_for_the_resumption(hub: Running) -> None:

@@ -9,6 +9,8 @@ from local.host.taskhub.sqlite.limits import invalid
 from local.host.taskhub.sqlite.store import Transaction
 
 PAGE = 1_000
+FULL_PAGE_BYTES = 4 * 1024 * 1024
+"""A page ends with the state that exceeds this: payloads may have megabytes each."""
 IDS_PAGE = 100
 LAST_CHARACTER = chr(0x10FFFF)
 TIMES = (
@@ -80,11 +82,17 @@ def page(tx: Transaction, query: Any) -> Any:
         f"{_select(query.fetchInputsAndOutputs)} WHERE {' AND '.join(terms)} "
         "ORDER BY i.key LIMIT ?",
         [*values, size + 1],
-    ).fetchall()
-    answer = pb.QueryInstancesResponse(orchestrationState=map(_state, rows[:size]))
-    if len(rows) > size:
-        answer.continuationToken.value = str(rows[size - 1][0])
-    return answer
+    )
+    found: list[Any] = []
+    taken = last = 0
+    for row in rows:
+        if len(found) == size or taken > FULL_PAGE_BYTES:
+            return pb.QueryInstancesResponse(
+                orchestrationState=found, continuationToken={"value": str(last)}
+            )
+        found.append(_state(row))
+        last, taken = row[0], taken + found[-1].ByteSize()
+    return pb.QueryInstancesResponse(orchestrationState=found)
 
 
 def _after(query: Any) -> int:

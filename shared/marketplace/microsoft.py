@@ -48,6 +48,7 @@ STATUSES = {
 }  # fmt: skip
 OPEN = frozenset({"inprogress", "notstarted"})
 MOST_PAGES = 1000
+MOST_NAME = 200
 MOST_QUANTITY = 10_000_000
 
 
@@ -277,7 +278,7 @@ def subscription_of(row: Any) -> ChannelSubscription:
         ended = STATUSES.get(status.lower()) is Status.CANCELLED
         return ChannelSubscription(
             source=MICROSOFT,
-            external_id=str(row["id"]),
+            external_id=_name(row["id"]),
             buyer=Buyer(
                 tenant_ids=tuple(dict.fromkeys(tenants)),
                 customer_tenant_id=tenants[-1] if tenants else None,
@@ -296,6 +297,13 @@ def subscription_of(row: Any) -> ChannelSubscription:
         )
     except (AttributeError, KeyError, TypeError, ValueError) as wrong:
         raise ChannelDown(f"A subscription is not understood: {type(wrong).__name__}.") from wrong
+
+
+def _name(value: object) -> str:
+    """What names a subscription is text: a null made into text would name another thing."""
+    if not isinstance(value, str) or not value.strip() or len(value) > MOST_NAME:
+        raise ValueError(f"an id is a text of 1 to {MOST_NAME} characters")
+    return value
 
 
 def _day(text: object) -> date | None:

@@ -317,7 +317,7 @@ async def test_orders_are_their_partners_own(market: Market, bearer: Any) -> Non
     external = await market.bought(30)
     order = (await market.order(external))["id"]
     other = bearer("22222222-2222-3333-4444-555555555555")
-    for path in (f"/orders/{order}", f"/orders/{order}/explain"):
+    for path in (f"/orders/{order}", f"/orders/{order}/explain", f"/orders/{order}/metering"):
         assert (await market.api.get(path, headers=other)).status_code == 404
     assert (await market.api.post(f"/orders/{order}:retry", headers=other)).status_code == 404
     body = {"partnerId": market.partner_id}

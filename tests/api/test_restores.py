@@ -137,6 +137,22 @@ async def test_rst_04_end_users_restore_their_own_mailbox_and_no_other(
         assert (await anonymous.get(f"{listed}/{what}", headers=eve)).json()["value"] == []
 
 
+async def test_rst_04_end_users_restore_nothing_while_self_service_is_off(
+    two: World, anonymous: httpx.AsyncClient, durable: RecordedClient, keys: dict[str, str]
+) -> None:
+    from shared.access.contexts import Flags
+    from shared.customers import repository as customers
+
+    found = await customers.get(two.deps.tables, two.a.scope, two.mine["customer_id"])
+    off = found.model_copy(update={"flags": Flags(self_service=False)})
+    await customers.save(two.deps.tables, two.a.scope, off)
+    dan = two.caller("customerUser")
+    for path in (RESTORES, f"{RESTORES}:preview", "/api/v1/exports"):
+        answer = await anonymous.post(path, json=wanted(two), headers=dan)
+        assert answer.status_code == 403, answer.text
+    assert durable.started == {}
+
+
 async def test_rst_05_mail_preview_needs_the_flag_and_the_permission(
     two: World, anonymous: httpx.AsyncClient, keys: dict[str, str]
 ) -> None:
@@ -234,6 +250,34 @@ async def test_rst_09_session_with_one_failure_of_three_names_it(
     assert {paged["value"][0]["id"], following["value"][0]["id"]} == {
         seen["id"], two.mine["restore_id"],
     }  # fmt: skip
+
+
+async def test_rst_09_canceled_between_two_items_keeps_what_is_done_and_says_so(
+    two: World, anonymous: httpx.AsyncClient, durable: RecordedClient, keys: dict[str, str]
+) -> None:
+    daemon = two.caller("daemon")
+    chosen = [keys[name] for name in ("m-1", "m-2", "m-3")]
+    started = await anonymous.post(RESTORES, json=wanted(two, items=chosen), headers=daemon)
+    restore_id = started.json()["id"]
+    path = f"{RESTORES}/{restore_id}"
+
+    class Cancelled(Shelf):
+        """The first item brings the wish to stop."""
+
+        async def restore(self, *given: Any) -> Restored:
+            made = await super().restore(*given)
+            asked = await anonymous.post(f"{path}/cancel", headers=daemon)
+            assert asked.status_code == 202, asked.text
+            return made
+
+    await run(two, restore_id, shelf := Cancelled())
+    seen = (await anonymous.get(path, headers=daemon)).json()
+    assert seen["state"] == "Canceled"
+    assert seen["entries"]["Created"] == len(shelf.held) > 0
+    operation = (await anonymous.get(f"/api/v1/operations/{restore_id}", headers=daemon)).json()
+    assert operation["status"] == "Canceled"
+    again = await anonymous.post(f"{path}/cancel", headers=daemon)
+    check_problem(again, 409, "RESTORE_ENDED")
 
 
 async def test_rst_10_a_restore_leaves_the_restore_point_as_it_was(

@@ -59,3 +59,37 @@ async def back_up(two: World, whose: dict[str, str], scope: Scope) -> dict[str, 
     )  # fmt: skip
     await protection.save_object(deps.tables, scope, found.model_copy(update={"last_point": point}))
     return {name: item_key(head.oid, name) for name in (*MAILS, "F1", "J1")}
+
+
+SECOND = START + timedelta(days=1)
+
+
+async def back_up_again(two: World, whose: dict[str, str], scope: Scope) -> None:
+    """A second restore point: m-1 is another, m-2 stands elsewhere, m-3 is gone, two are new."""
+    deps = two.deps
+    found = await protection.get_object(deps.tables, scope, whose["object_id"])
+    vault = await vaults.open_vault(
+        deps, await customers.get(deps.tables, scope, whose["customer_id"])
+    )
+    run = await vault.open_run(ref_of(found), "run-2")
+    part = await run.slice(0)
+    row: dict[str, Any] = {"k": "mail", "p": "F1", "v": "2", "c": "mime"}
+    await part.put({"i": "F2", "k": "folder", "n": "Elsewhere", "v": "1"}, None)
+    await part.put(row | {"i": "m-1", "n": "m-1"}, mail(11))
+    await part.put(row | {"i": "m-2", "n": "m-2", "p": "F2", "v": "1"}, MAILS["m-2"])
+    part.gone("m-3", "F1")
+    at = int(SECOND.timestamp())
+    told = {"w": "Bo Berg <bo@partner.example>", "o": ["cy@mine.example"], "t": at}
+    await part.put(row | {"i": "m-9", "n": "Budget 2026", **told}, mail(9))
+    await part.put(row | {"i": "m-8", "n": "Holiday", "t": at - 86_400}, mail(8) + b"x" * 900)
+    cursor: Any = {"link": "y", "kind": "delta", "asOf": "now"}
+    await part.finish({"F1": cursor, "F2": cursor}, more=False)
+    head: SnapshotHead = await run.seal(
+        enumerated={"F1": "delta", "F2": "delta"}, started=SECOND,
+        ended=SECOND + timedelta(minutes=5), expires=None, kind="incremental",
+    )  # fmt: skip
+    point = Point(
+        n=head.n, status="complete", ended_at=head.ended, items=head.items, root=head.root,
+        record=head.record_hash,
+    )  # fmt: skip
+    await protection.save_object(deps.tables, scope, found.model_copy(update={"last_point": point}))

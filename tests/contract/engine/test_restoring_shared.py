@@ -4,13 +4,17 @@ from typing import Any
 
 import pytest
 
+from shared.export.model import ExportState
 from shared.protection.model import ObjectRun
 from shared.restore import process as restoring
 from shared.restore import repository, service
 from shared.restore.choosing import Wanted
 from shared.restore.model import EntryState, Restore, RestoreState
+from shared.restore.presence import TargetGone
+from shared.restore.preview import preview
 from shared.restore.tasks import RestoreTask
 from tests.contract.engine.conftest import Ground
+from tests.contract.engine.test_exporting import begin, finish
 from tests.contract.engine.test_sites_teams import (
     shared,
     site_truth,
@@ -265,3 +269,33 @@ async def test_a_reply_alone_brings_its_message_and_a_lost_author_is_named(share
     restore = await shared.restore(run, items=[opened.key(row)], target_folder="Two")
     assert restore.state is RestoreState.FAILED
     assert [entry.error for entry in await entries_of(shared, restore)] == ["400/BadRequest"]
+
+
+@pytest.mark.parametrize("kind", ["site", "team"])
+async def test_a_deleted_site_or_team_is_refused_as_a_target_and_nothing_is_written(
+    shared: Ground, kind: str
+) -> None:
+    """Known to be gone: at the start. Gone since the last look: once, before the first write."""
+    session = await shared.back_up()
+    source = shared.cloud.world[f"{kind}s"][0]["id"]
+    run = await the_run(shared, session, kind, source)
+    await shared.cloud.in_tenant("DELETE", f"/{kind}s/{source}")
+    await shared.cloud.reset_stats()
+    restore = await shared.restore(run, target_folder="Back")
+    assert (restore.state, set(restore.entries)) == (RestoreState.FAILED, {"Pending"})
+    told = await service.restore_operation(shared.deps, shared.scope, restore.restore_id)
+    assert told.error is not None
+    assert told.error.code == "TARGET_GONE"
+    requests = (await shared.cloud.stats())["requests"]
+    assert requests.pop("token", 0) <= 1
+    assert list(requests.values()) == [1]  # the look itself
+    await shared.back_up()  # now the discovery has seen it
+    for start in (
+        lambda: shared.restore(run, target_folder="Back"),
+        lambda: preview(shared.deps, shared.scope, Wanted(run.object_id, 1)),
+    ):
+        with pytest.raises(TargetGone) as refused:
+            await start()
+        assert refused.value.errors[0]["pointer"] == "/target/objectId"
+    export = await finish(shared, await begin(shared, run))  # what is kept can be taken away
+    assert export.state is ExportState.COMPLETED

@@ -18,13 +18,15 @@ class Cursor(TypedDict):
 
     `kind` is `page` inside an enumeration without a delta token and `delta` for everything that
     follows from one; `asOf` is when the link was received (RFC 3339). `part` tells which part of
-    a mailbox the container belongs to; without it the container is a mail folder.
+    a mailbox the container belongs to; without it the container is a mail folder. `listed` is
+    when the container was last listed from its beginning to its end, on purpose (M7).
     """
 
     link: str
     kind: Literal["page", "delta"]
     asOf: str
     part: NotRequired[str]
+    listed: NotRequired[str]
 
 
 class GraphUse(msgspec.Struct):

@@ -172,9 +172,9 @@ def counts_of(head: SnapshotHead) -> Counts:
 
 
 def completeness_of(head: SnapshotHead, standing: Pass) -> Completeness | None:
-    """Declared against held, where the first run of an object listed all of it."""
+    """Declared against held, where a run listed all of an object: its first, and one a month."""
     source = head.counts["source"]
-    if source is None or head.kind != "full":
+    if source is None or (head.kind != "full" and not standing.relisted):
         return None
     held = head.items - head.counts["folders"] - standing.beside
     return Completeness(declared=source["declared"], held=held, as_of=source["as_of"])

@@ -2,9 +2,11 @@
 
 import hashlib
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
+
+from shared.kit.clock import from_text
 
 # After this many consecutive runs with the same code an item no longer holds back its container's
 # cursor; it is tried once per run from the retry list instead (microsoft365.md M23).
@@ -14,6 +16,12 @@ UNTIL_NEW_VERSION = frozenset({"malware", "invalid_recipients", "too_large", "go
 # Causes that are tried again about once a month: one thirtieth of the items each day.
 MONTHLY = frozenset({"corrupt", "attachment_unreadable"})
 _DAYS = 30
+# Objects whose deltas are checked once a month against a full listing; a team's messages would
+# cost one request in fifty of them, and no delta of theirs has been found to lose any.
+RELISTED = frozenset({"mailbox", "drive", "site"})
+RELIST_AFTER, RELIST_SPREAD = timedelta(days=28), timedelta(days=1)
+# The container that is listed first and completely in every run; a drive has only one.
+TOP_OF = {"mailbox": "folders", "site": "settings"}
 # What the vault adds to the item a page showed.
 _VAULT_MEMBERS = frozenset({"s", "d", "e"})
 
@@ -87,6 +95,24 @@ def enumerated(*, complete: bool, full: bool, continued: bool) -> str | None:
     if not complete:
         return None
     return "full" if full and not continued else "delta"
+
+
+def relist_due(
+    workload: str, source_id: str, cursors: Mapping[str, Mapping[str, Any]], now: datetime
+) -> bool:
+    """Whether an object is to be listed whole, without downloads, in this run (M7, section 4.4).
+
+    Monthly, on a day that its id decides, and never before a listing at hand has come to its end.
+    One that was last listed before anybody wrote it down has its turn within a month as well.
+    """
+    top = cursors.get(TOP_OF.get(workload, source_id))
+    if workload not in RELISTED or top is None or top["kind"] != "delta":
+        return False
+    turn = int.from_bytes(hashlib.sha256(source_id.encode()).digest()[:4])
+    listed = top.get("listed")
+    if listed is None:
+        return turn % _DAYS == now.toordinal() % _DAYS
+    return now - from_text(listed) >= RELIST_AFTER + turn % 5 * RELIST_SPREAD
 
 
 def _shown(item: Mapping[str, Any]) -> dict[str, Any]:

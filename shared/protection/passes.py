@@ -50,6 +50,10 @@ class Pass(Record):
     failed_items: list[dict[str, Any]] = Field(default_factory=list)
     tried: dict[str, str] = Field(default_factory=dict)
     """Items of the retry list that failed again in this run, with the code: not tried twice."""
+    relisted: list[str] = Field(default_factory=list)
+    """Containers that this run lists whole although their deltas go on (M7)."""
+    known: list[str] = Field(default_factory=list)
+    """Containers that an earlier run had met."""
     heal_after: str = ""
     """Key behind which rows with damaged content are still to be read again; hex."""
     heal_seen: list[str] = Field(default_factory=list)
@@ -61,14 +65,19 @@ class Pass(Record):
     lost_count: int = 0
 
     @classmethod
-    def start(cls, committed: Mapping[str, Cursor]) -> "Pass":
-        """A new run: go on from the cursors of the newest snapshot."""
+    def start(cls, committed: Mapping[str, Cursor], *, relist: bool = False) -> "Pass":
+        """A new run: go on from the cursors of the newest snapshot.
+
+        With `relist` every container is listed from its beginning: what is held is not read again,
+        and an item that fails leaves its container's cursor where it was.
+        """
+        work = {n: _afresh(at) for n, at in committed.items()} if relist else dict(committed)
         return cls(
-            work=dict(committed),
+            work=work,
             first=dict(committed),
-            continued=[
-                name for name, at in committed.items() if at["kind"] == "page" and at["link"]
-            ],
+            relisted=sorted(committed) if relist else [],
+            known=sorted(committed),
+            continued=[name for name, at in work.items() if at["kind"] == "page" and at["link"]],
             started_on_delta=[name for name, at in committed.items() if at["kind"] == "delta"],
         )
 
@@ -104,9 +113,17 @@ class Pass(Record):
             self.declared.pop(name, None)
             _add(self.gone, name)
             return
-        self.work[name] = page.cursor
+        self.work[name] = self._dated(page)
         if page.complete:
             _add(self.done, name)
+
+    def _dated(self, page: Page) -> Cursor:
+        """The page's cursor, with when its container was last listed whole."""
+        name, cursor = page.container, page.cursor
+        if page.complete and (name in self.relisted or name not in self.known):
+            return {**cursor, "listed": cursor["asOf"]}
+        before = self.first[name].get("listed")
+        return {**cursor, "listed": before} if before else cursor
 
     def block(self, container: str) -> None:
         """An item of the container failed and is not on the retry list yet (M23)."""

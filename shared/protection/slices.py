@@ -20,6 +20,7 @@ from shared.protection.item_rules import (
     decide_step,
     holds_cursor,
     next_tries,
+    relist_due,
     skip_cause,
 )
 from shared.protection.passes import Pass
@@ -78,7 +79,11 @@ async def run_slice(
     part = await run.slice(number)
     if part.done and part.result is not None:
         return SliceEnd(part.result, part.result.more)
-    standing = Pass.model_validate(run.state) if run.slices else Pass.start(run.cursors)
+    if run.slices:
+        standing = Pass.model_validate(run.state)
+    else:
+        due = relist_due(run.ref.workload, run.ref.source_id, run.cursors, clock.now())
+        standing = Pass.start(run.cursors, relist=due)
     work = _Work(workload, run, part, standing, bounds, clock)
     try:
         more = await _enumerate(workload, work, standing, first=number == 0)

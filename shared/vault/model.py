@@ -18,6 +18,7 @@ class Cursor(TypedDict):
     kind: Literal["page", "delta"]
     asOf: str
     part: NotRequired[str]
+    listed: NotRequired[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from shared.access.model import Scope
 from shared.customers import repository as customers
 from shared.customers.model import Customer
-from shared.keeping import repository
+from shared.keeping import purging, repository
 from shared.keeping.model import ERASURE, Erasure, ErasureState
 from shared.kit import ids
 from shared.kit.errors import Conflict, Forbidden, Unprocessable
@@ -25,7 +25,6 @@ from shared.vault import erasure as vault_erasure
 if TYPE_CHECKING:
     from shared.bootstrap import Deps
 
-BLANK = "(erased)"
 _OPEN = frozenset({ErasureState.WAITING, ErasureState.DELETED})
 _UNDECIDED = _OPEN | {ErasureState.REQUESTED}
 
@@ -109,7 +108,7 @@ async def approve(deps: "Deps", scope: Scope, erasure_id: str, *, by: str) -> Er
             oids=tuple(oids),
             reason=asked.reason,
             approvals=(asked.requested_by, by),
-            purged=("names and addresses in tables and session logs",),
+            purged=purging.PURGED,
         )
         await vault_erasure.request(up, wanted)
     await _mark(deps, scope, asked, REMOVED)
@@ -175,39 +174,13 @@ async def _advance(deps: "Deps", scope: Scope, customer: Customer, asked: Erasur
         return
     is_done = states == {"done"}
     if is_done:
-        await _purge(deps, scope, asked)
+        await purging.purge(deps, scope, asked)
     update = {
         "state": ErasureState.DONE if is_done else ErasureState.DELETED,
         "certificates": [one["certificate"] for one in documents] if is_done else [],
         "updated_at": deps.clock.now(),
     }
     await _change(deps, scope, asked.erasure_id, lambda at: at.model_copy(update=update))
-
-
-async def _purge(deps: "Deps", scope: Scope, asked: Erasure) -> None:
-    """Names and addresses of the erased objects in our tables, session by session."""
-    tables, erased = deps.tables, set(asked.object_ids)
-    for object_id in asked.object_ids:
-        blank: dict[str, object] = {
-            "display_name": BLANK,
-            "address": "",
-            "last_point": None,
-            "last_error": None,
-        }
-        await changes.change_object(tables, scope, object_id, partial(_blanked, blank))
-    now = deps.clock.now()
-    async for session in protection.list_customer_sessions(
-        tables, scope, asked.customer_id, before=now
-    ):
-        for shard in range(session.shards):
-            for run in await protection.list_runs(tables, session, shard):
-                if run.object_id in erased:
-                    to = {"display_name": BLANK, "address": "", "failed_items": []}
-                    await protection.put_run(tables, session, run.model_copy(update=to))
-        async for row in tables["SessionLogs"].query(session.session_id):
-            if row.values.get("object_id") in erased:
-                row.values["message"] = BLANK
-                await tables["SessionLogs"].upsert(row)
 
 
 def _blanked(to: dict[str, object], found: ProtectedObject) -> ProtectedObject:

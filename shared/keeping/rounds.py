@@ -37,8 +37,6 @@ WEEK = 7
 MOST = 100
 # Findings that say that a blob's bytes are not those that were written.
 DAMAGE = frozenset({"V13", "V19", "V33", "V34"})
-# Findings that say that a blob's bytes are not those that were written.
-DAMAGE = frozenset({"V13", "V19", "V33", "V34"})
 HEADS = "audit"
 """The container of signed checkpoints; immutable in a deployment."""
 
@@ -225,9 +223,6 @@ async def _keep(vault: Vault, up: upkeep.Upkeep, one: Kept, night: str, tally: _
             tally.scrubbed(await scrub.scrub_packs(up, keys, seed=week_of(night)))
         if not dependencies.findings:  # garbage is never collected by a damaged head
             tally.condemned += await garbage.condemn(up, one.oid, enabled=one.enabled)
-    hurt = [each.blob for each in tally.findings if each.rule in DAMAGE]
-    if noted := await upkeep.note_damage(up.control, one.oid, hurt):
-        log.error("o/%s/: %d damaged blobs noted for its next backup", one.oid, noted)
     hurt = [each.blob for each in tally.findings if each.rule in DAMAGE]
     if noted := await upkeep.note_damage(up.control, one.oid, hurt):
         log.error("o/%s/: %d damaged blobs noted for its next backup", one.oid, noted)

@@ -8,8 +8,11 @@ import pytest
 from shared.audit.signing import is_signed
 from shared.keeping import rounds, verifying
 from shared.keeping.tasks import RoundTask
+from shared.kit import ids
 from shared.protection import changes, repository
 from shared.protection.discovery import discover
+from shared.restore import repository as restores
+from shared.restore.model import Entry, Restore, Target
 from tests.api.conftest import check_problem
 from tests.api.plant import Json, Plant, certificates, cloud, credential, plant, size
 
@@ -148,6 +151,7 @@ async def test_v68_an_erasure_needs_two_persons_and_ends_with_a_certificate(plan
     await plant.run(plant.policy_id)
     user = plant.people[0]
     mailbox = (await plant.object_of(user))["id"]
+    restore_id = await restored(plant, mailbox)
     body = {"userId": user["id"], "reason": "gdpr-17"}
     asked = await plant.api.post(plant.path("/erasures"), json=body)
     assert asked.status_code == 201, asked.text
@@ -184,9 +188,30 @@ async def test_v68_an_erasure_needs_two_persons_and_ends_with_a_certificate(plan
     assert (found.display_name, found.address) == ("(erased)", "")
     log = await plant.api.get(f"/api/v1/sessions/{session.session_id}/log")
     assert user["upn"] not in log.text
+    (entry,) = await restores.list_entries(plant.deps.tables, restore_id)
+    assert (entry.name, entry.folder, entry.size) == ("(erased)", [], 7)
     other = (await plant.object_of(plant.people[1]))["id"]
     assert await points(plant, other)  # nobody else is touched
     check_problem(await plant.api.post(f"{address}:cancel"), 409, "ERASURE_NOT_OPEN")
+
+
+async def restored(plant: Plant, object_id: str) -> str:
+    """A restore of one mail that was done before, with its result."""
+    found = await repository.get_object(plant.deps.tables, plant.scope, object_id)
+    now = plant.cloud.clock.now()
+    made = Restore(
+        restore_id=ids.newest_first(found.customer_id, ids.RESTORE, now),
+        partner_id=found.partner_id, customer_id=found.customer_id, object_id=object_id,
+        workload=found.workload, source_id=found.source_id, snapshot=1,
+        target=Target(object_id=object_id, source_id=found.source_id),
+        created_at=now, updated_at=now,
+    )  # fmt: skip
+    await restores.add(plant.deps.tables, plant.scope, made)
+    entry = Entry(
+        item_key="ab" * 32, source_id="m", kind="mail", name="My illness", size=7, folder=["Doctor"]
+    )
+    await restores.add_entries(plant.deps.tables, made.restore_id, [entry])
+    return made.restore_id
 
 
 @pytest.mark.parametrize("approved", [False, True])

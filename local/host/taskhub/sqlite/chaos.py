@@ -5,7 +5,6 @@ weakness back (functions-facts.md 10).
 """
 
 import random
-import threading
 from collections import Counter
 from dataclasses import dataclass, fields
 
@@ -62,20 +61,18 @@ def parse(text: str) -> Switches:
 
 
 class Chaos:
-    """Decides by its seed. Used by the store's thread and the event loop."""
+    """Decides by its seed. Used on the event loop alone."""
 
     def __init__(self, switches: Switches) -> None:
         self.switches = switches
         self._random = random.Random(switches.seed)
-        self._lock = threading.Lock()
         self.done: Counter[str] = Counter()
         """How often each switch struck."""
 
     def _hit(self, name: str) -> bool:
         probability = getattr(self.switches, name)
-        with self._lock:
-            strikes = probability > 0 and self._random.random() < probability
-            self.done[name] += strikes
+        strikes = probability > 0 and self._random.random() < probability
+        self.done[name] += strikes
         return bool(strikes)
 
     def before_commit(self) -> None:
@@ -100,9 +97,8 @@ class Chaos:
         """Seconds to hold an item back."""
         if not self.switches.delay:
             return 0.0
-        with self._lock:
-            self.done["delay"] += 1
-            return self._random.uniform(0, self.switches.delay)
+        self.done["delay"] += 1
+        return self._random.uniform(0, self.switches.delay)
 
     def pick(self, count: int) -> int:
         """Which of `count` waiting items is next."""
@@ -113,6 +109,5 @@ class Chaos:
         if not self._hit("reorder"):
             return items
         mixed = list(items)
-        with self._lock:
-            self._random.shuffle(mixed)
+        self._random.shuffle(mixed)
         return mixed

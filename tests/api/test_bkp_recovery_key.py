@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -12,7 +13,9 @@ from shared.protection import repositories
 from shared.vault.copying import copy_container
 from tests.api.conftest import check_problem
 from tests.api.plant import Json, Plant, certificates, cloud, credential, plant, size
+from tests.api.test_access_users import role_of, user_of
 from tests.api.test_bkp_keeping import nights, selected
+from tests.api.world import World
 from tests.unit.vault.copies import reader, recovery
 
 __all__ = ["certificates", "cloud", "credential", "plant", "size"]
@@ -164,3 +167,32 @@ async def test_v7_a_key_is_changed_on_its_current_state_only_and_leaves_a_line(
     (line,) = found["value"]
     assert line["customerId"] == plant.customer.customer_id
     assert given["setBy"] == line["actor"]["subject"]
+
+
+async def test_v7_an_earlier_key_goes_on_opening_what_it_opened(
+    plant: Plant, tmp_path: Path
+) -> None:
+    await selected(plant)
+    first = await give(plant)
+    second = await give(plant, pem_of(rsa.generate_private_key(65537, 3072)))
+    assert second["fingerprint"] != first["fingerprint"]
+    (one,) = second["repositories"]
+    assert (one["isCurrent"], one["fingerprint"]) == (True, second["fingerprint"])
+    await read_alone(plant, tmp_path)  # what is locked cannot be taken back, and the page says so
+
+
+async def test_v7_who_may_give_a_key(two: World, anonymous: httpx.AsyncClient) -> None:
+    address = f"/api/v1/customers/{two.mine['customer_id']}/recovery-key"
+    admin = two.caller("administrator")
+    anonymous.headers.update(admin)
+    basic = await role_of(anonymous, "Basic", "BackupManagement")
+    await user_of(anonymous, "kim@a.example", basic)
+    body = {"publicKey": PUBLIC.decode()}
+    for headers in (two.user("kim", "kim@a.example"), two.caller("customerUser")):
+        answer = await anonymous.put(address, json=body, headers=headers)
+        assert answer.status_code == 403, answer.text
+    cleo = two.caller("customerAdmin")  # the customer itself, without any flag
+    seen = {"If-Match": (await anonymous.get(address, headers=cleo)).headers["ETag"]}
+    answer = await anonymous.put(address, json=body, headers=cleo | seen)
+    assert answer.status_code == 200, answer.text
+    assert (await anonymous.get(address, headers=admin)).json()["hasOwnKey"]

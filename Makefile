@@ -13,7 +13,7 @@ help: ## This list
 setup: ## Environment, packages and Azurite; quick when nothing changed
 	@sh local/bootstrap.sh
 
-demo: setup ## From nothing to a restored mailbox, in front of you
+demo: setup ## From nothing to a restored customer, in front of you
 	@$(PY) -m local.demo $(ARGS)
 
 run: setup ## Everything on this machine until Ctrl-C; WORKERS=2 starts that many

@@ -63,7 +63,7 @@ def world_of(options: argparse.Namespace) -> list[str]:
     given = ["--tenants", "1", "--users", str(options.users), "--seed", str(options.seed)]
     for name in ("events", "contacts", "sites", "teams"):
         given += [f"--{name}", str(getattr(options, name))]
-    given += ["--site-files", "6", "--list-items", "5", "--messages", "3"]
+    given += ["--site-files", "6", "--list-items", "5", "--messages", "2"]
     given += ["--mails", "0" if own else str(options.mails), "--files", options.files]
     for flag, paths in (
         ("--mbox", options.mbox), ("--maildir", options.maildir), ("--files-from", options.trees),

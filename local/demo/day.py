@@ -108,7 +108,7 @@ def disaster(story: Story) -> Picture:
             story.side.change(tenant, SEED + 1, users=[], sites=[owners["site"]], perSite=lost)
         )
     if "team" in owners:
-        lost = {"deleteMessages": 3}  # of each channel; Microsoft takes two messages a second
+        lost = {"deleteMessages": 2}  # of each channel; Microsoft takes two messages a second
         struck.append(
             story.side.change(tenant, SEED + 1, users=[], teams=[owners["team"]], perTeam=lost)
         )

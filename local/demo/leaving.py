@@ -58,7 +58,8 @@ def read_alone(story: Story) -> None:
     nowhere = place / "nowhere"
     refused = _run("extract", copy, "--key", wrong, "--object", mailbox, "--to", nowhere)
     expect(refused.returncode == 2 and not nowhere.exists(), "another key opened the vault")
-    say(f"with another key: exit 2, nothing written; [dim]{refused.stderr.strip()[:90]}[/]")
+    why = refused.stderr.rpartition("could not check: ")[2].partition(":")[0].strip()
+    say(f"with another key: exit 2, nothing written; [dim]{why}[/]")
 
 
 def drill(story: Story) -> None:
@@ -79,7 +80,8 @@ def drill(story: Story) -> None:
         signed["publicKey"].encode(), canonical(signed["report"]), unb64u(signed["signature"])
     )
     expect(good, "the signature of the report does not hold")
-    drawn = ", ".join(f"{number} of {name}s" for name, number in found["workloads"].items())
+    many = {"mailbox": "mailboxes", "drive": "drives", "site": "sites", "team": "teams"}
+    drawn = ", ".join(f"{number} of {many[name]}" for name, number in found["workloads"].items())
     say(f"{found['items']} items of {found['objects']} objects ({drawn}), {size(found['bytes'])}")
     say(f"[green]✓[/] {', '.join(signed['report']['checked'])}")
     say(f"[green]✓[/] the report is signed by key {signed['keyId'][:16]}…, and the signature holds")

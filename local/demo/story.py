@@ -65,7 +65,10 @@ def meet(story: Story) -> None:
         f"{sum(one[name] for one in counts):,} {name}"
         for name in ("mails", "events", "contacts", "files")
     ]
-    has += [f"{len(story.tenant[name])} {name}" for name in ("sites", "teams")]
+    has += [
+        f"{len(story.tenant[f'{name}s'])} {name}{'' if len(story.tenant[f'{name}s']) == 1 else 's'}"
+        for name in ("site", "team")
+    ]
     say("   " + ", ".join(has))
     admin = story.tenant["admin"]["id"]
     story.victim = max(story.people, key=lambda user: _worth(user, admin))

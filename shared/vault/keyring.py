@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -31,12 +31,10 @@ class KeyRing:
         store: KeyStore,
         repo: str,
         *,
-        known: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`known`: name -> hex SHA-256 of key blobs recorded elsewhere; others are refused (V8)."""
         self._vault, self._store, self._repo = vault, store, repo
-        self._known, self._clock = known, clock
+        self._clock = clock
         self._held: dict[str, tuple[float, Any]] = {}
         self.digests: dict[str, str] = {}
 
@@ -104,6 +102,7 @@ class KeyRing:
             with located(newest):
                 _, wraps = key_format.read_tenant_key_blob(blob)
             secret = await self._unwrap(newest, blob)
+            await self._proved(newest, secret, epoch)
             current = await self._store.wrap(secret)
             held = next(each for each in wraps if each["to"] == "recovery")
             recovery = held["spki_sha256"], unb64u(held["ct"])
@@ -136,9 +135,30 @@ class KeyRing:
     async def _rewrapped(self, epoch: int) -> bytes:
         """The secret from a later revision: the first one's wrapping key is retired."""
         for name in reversed((await self._revisions(epoch))[1:]):
+            blob = self._checked(name, await self._vault.get(name))
             with suppress(KeyRefused):
-                return await self._unwrap(name, self._checked(name, await self._vault.get(name)))
+                secret = await self._unwrap(name, blob)
+                await self._proved(name, secret, epoch)
+                return secret
         raise KeyRefused(f"no wrap of {names.tenant_key(epoch)} opens with the keys we have")
+
+    async def _proved(self, name: str, secret: bytes, epoch: int) -> None:
+        """V8: anybody can wrap a key of their own for us; the vault's opens its object keys.
+
+        `KeyAlarm` otherwise. Nothing was written with a key while there is no object's.
+        """
+        tenant = TenantKeys.of(secret, epoch)
+        async for found in self._vault.list("keys/o/"):
+            blob = await self._vault.get(found.name)
+            with located(found.name):
+                if key_format.object_key_epoch(blob) != epoch:
+                    continue
+            oid = found.name.split("/")[2]
+            try:
+                key_format.read_object_key_blob(blob, tenant, self._repo, oid)
+            except FormatError:
+                raise KeyAlarm(f"{name} wraps another key than the vault's") from None
+            return
 
     async def _revisions(self, epoch: int) -> list[str]:
         prefix = names.tenant_key(epoch)[: -len("0001.json")]
@@ -166,8 +186,6 @@ class KeyRing:
 
     def _checked(self, name: str, blob: bytes) -> bytes:
         digest = sha(blob).hex()
-        if self._known is not None and self._known.get(name) != digest:
-            raise KeyAlarm(f"{name} is not the recorded key blob")
         self.digests[name] = digest
         return blob
 

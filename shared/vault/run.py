@@ -10,7 +10,7 @@ from typing import Any
 
 from shared.kit.blobs import BlobInfo, BlobMissing, BlobStore
 from shared.vault.begun import Unfinished
-from shared.vault.errors import Superseded, VaultDamaged, located
+from shared.vault.errors import KeyAlarm, Superseded, VaultDamaged, located
 from shared.vault.format import names, rows
 from shared.vault.format.checkpoint import CheckpointReader
 from shared.vault.format.frames import Short
@@ -110,10 +110,19 @@ class Run:
             if self.parent.run == self.id:
                 self.sealed = self.parent
             self.index = Index(self.store, self.parent_record, self.keys, self.ops)
+            self._same_keys(self.parent.document.get("files", {}))
         await self.index.open()
         if left and self.sealed is None:
             await self._go_on(left)
         return self
+
+    def _same_keys(self, told: Mapping[str, str]) -> None:
+        """V8: key blobs are those that the parent was written with; a name is never reused."""
+        for name, digest in self.files.items():
+            if told.get(name, digest) != digest:
+                raise KeyAlarm(
+                    f"{name} is not the one that snapshot {self.number} was written with"
+                )
 
     async def _go_on(self, left: list[BlobInfo]) -> None:
         numbers = [int(found.name.rsplit("/", 1)[1].removesuffix(".hfw")) for found in left]

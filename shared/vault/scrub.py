@@ -104,6 +104,7 @@ async def scrub_dependencies(up: Upkeep, oid: str, *, enabled: bool) -> Scrubbed
             end = found.locked_until
             if up.locked and (end is None or (point.expires and end < point.expires)):
                 done.note("V53", name, f"its lock does not outlast snapshot {point.n}")
+    await _check_files(up, oid, max(alive, default=0), done)
     unread = {names.record(oid, point.n) for point in points} & {
         name for point in points for name in point.broken
     }
@@ -115,6 +116,24 @@ async def scrub_dependencies(up: Upkeep, oid: str, *, enabled: bool) -> Scrubbed
             if found is not None and found.size != entry["bytes"]:
                 done.note("V34", found.name, "has another length than recorded")
     return done
+
+
+async def _check_files(up: Upkeep, oid: str, n: int, done: Scrubbed) -> None:
+    """V8: repository file and key blobs are those that the newest live record was written with."""
+    if not n:
+        return
+    try:
+        told = (await up.load(oid, n)).head.get("files", {})
+    except HoldfastError:
+        return  # said above
+    for name, digest in told.items():
+        try:
+            if sha(await up.store.get(name)).hex() != digest:
+                done.note("V8", name, f"is not the one that snapshot {n} was written with")
+        except BlobMissing:
+            facts = await up.facts(oid)
+            if facts.gone is None and facts.erasing is None:
+                done.note("V8", name, f"is missing; snapshot {n} was written with it")
 
 
 async def scrub_packs(

@@ -1,7 +1,7 @@
 """The verbs: create and open a repository, open a run, list and open snapshots."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Literal
 
@@ -84,7 +84,6 @@ async def open_repository(
     keys: KeyStore,
     *,
     repo_id: str,
-    known_keys: Mapping[str, str] | None = None,
     locks: Locks | None = None,
     clock: Clock | None = None,
 ) -> "Vault":
@@ -93,8 +92,6 @@ async def open_repository(
     `locks` is needed to write into a repository of `lock_mode: full`; through it the oldest version
     of a name is read (V64). With `clock`, expired
     snapshots are refused (V57).
-
-    `known_keys` maps key blob names to their recorded hex SHA-256: others raise `KeyAlarm` (V8).
     """
     check_golden()
     if locks is not None and not isinstance(vault, OldestFirst):
@@ -107,7 +104,7 @@ async def open_repository(
         document = repofile.read(blob)
     if document["repo"] != repo_id:
         raise UnknownRepository(f"the container holds another repository than {repo_id}")
-    ring = KeyRing(vault, keys, repo_id, known=known_keys)
+    ring = KeyRing(vault, keys, repo_id)
     ring.digests[names.REPOSITORY] = sha(blob).hex()
     return Vault(vault, control, ring, document, locks, clock)
 
@@ -131,7 +128,7 @@ class Vault:
 
     @property
     def key_digests(self) -> dict[str, str]:
-        """Name -> hex SHA-256 of the key blobs seen: for the control plane to record (V8)."""
+        """Name -> hex SHA-256 of the key blobs seen; every record repeats them (V8)."""
         return {n: digest for n, digest in self._ring.digests.items() if n != names.REPOSITORY}
 
     def object(self, ref: ObjectRef) -> "ObjectHandle":

@@ -7,14 +7,16 @@ import pytest
 from shared.kit.blobs import MemoryBlobs
 from shared.kit.errors import HoldfastError
 from shared.vault.errors import KeyAlarm, VaultDamaged, VaultTooNew
+from shared.vault.format import keys as key_format
 from shared.vault.format import names, repofile
 from shared.vault.format.chunks import ChunkCipher
 from shared.vault.format.errors import Damaged
 from shared.vault.format.packs import check_pack
-from shared.vault.format.primitives import sha
+from shared.vault.format.primitives import sha, unb64u
 from shared.vault.format.snapshot import REGIONS
+from shared.vault.keyring import KeyRing
 from shared.vault.run import Run
-from shared.vault.service import open_repository
+from shared.vault.scrub import scrub_dependencies
 from shared.vault.slices import Slice
 from tests.unit.vault.world import MAILBOX, World, backup, contents, key_store, mail
 
@@ -36,25 +38,21 @@ async def built() -> World:
     await backup(vault, MAILBOX, "r1", many)
     await backup(vault, MAILBOX, "r2", few)
     await backup(vault, MAILBOX, "r3", nothing)
-    KNOWN.clear()
-    KNOWN.update({n: sha(data).hex() for n, data in files(world).items() if n[:5] == "keys/"})
     return world
-
-
-KNOWN: dict[str, str] = {}  # key blobs as recorded when they were made (V8)
 
 
 async def verify(world: World) -> None:
     """Everything a reader can check: chain, rows, contents, proofs, names of packs and bases."""
-    vault = await open_repository(
-        world.store, world.control, key_store(), repo_id=world.repo, known_keys=KNOWN
-    )
+    vault = await world.open()
     heads = await vault.snapshots(MAILBOX)
     if [head.n for head in heads] != [3, 2, 1]:
         raise VaultDamaged("a record is missing")
     for newer, older in itertools.pairwise(heads):
         if newer.prev != older.record_hash:
             raise VaultDamaged(f"{names.record(older.oid, older.n)} breaks the chain")
+    for name, digest in heads[0].document["files"].items():
+        if sha(await world.store.get(name)).hex() != digest:  # V8
+            raise VaultDamaged(f"{name} is not what the newest record says")
     for head in heads:
         found = await contents(vault, MAILBOX, head.n)
         assert len(found) == 1500
@@ -172,19 +170,36 @@ async def test_v2_a_newer_record_is_refused_and_unknown_members_are_ignored() ->
     await world.open()
 
 
-async def test_v8_a_key_blob_that_was_not_recorded_is_an_alarm() -> None:
+async def test_v8_an_exchanged_key_blob_is_an_alarm_of_writer_and_scrub() -> None:
     world = await built()
     vault = await world.open()
-    await contents(vault, MAILBOX)
-    known = vault.key_digests
-    assert len(known) == 2
-    again = await open_repository(
-        world.store, world.control, key_store(), repo_id=world.repo, known_keys=known
+    oid = await vault.oid(MAILBOX)
+    name = names.tenant_key(1)
+    blob = files(world)[name]
+    assert (await scrub_dependencies(await vault.upkeep(), oid, enabled=True)).findings == []
+    # The same key in a blob of other bytes: it opens, and yet nobody of ours wrote it.
+    await world.store.put(name, blob.replace(b'"v":1', b'"v": 1'), create_only=False)
+    vault = await world.open()
+    with pytest.raises(KeyAlarm, match=name):
+        await vault.open_run(MAILBOX, "r4")
+    found = (await scrub_dependencies(await vault.upkeep(), oid, enabled=True)).findings
+    assert [(one.rule, one.blob) for one in found] == [("V8", name)]
+
+
+async def test_v8_a_revision_that_wraps_somebody_elses_key_is_never_used() -> None:
+    """Whoever may write blobs can wrap a key of their own for ours; it opens no object's key."""
+    world = await built()
+    keys = key_store()
+    ring = KeyRing(world.store, keys, world.repo)
+    _, wraps = key_format.read_tenant_key_blob(files(world)[names.tenant_key(1)])
+    recovery = next(each for each in wraps if each["to"] == "recovery")
+    theirs = await keys.wrap(b"t" * 32)
+    forged = key_format.tenant_key_blob(
+        1, (theirs.kid, theirs.ciphertext), (recovery["spki_sha256"], unb64u(recovery["ct"]))
     )
-    assert len(await contents(again, MAILBOX)) == 1500
-    wrong = known | {names.object_key(await vault.oid(MAILBOX)): sha(b"").hex()}
-    again = await open_repository(
-        world.store, world.control, key_store(), repo_id=world.repo, known_keys=wrong
-    )
-    with pytest.raises(KeyAlarm):
-        await contents(again, MAILBOX)
+    await world.store.put(names.tenant_key(1, 2), forged)
+    with pytest.raises(KeyAlarm, match="another key"):
+        await ring.rewrap_tenant_key()
+    with pytest.raises(KeyAlarm, match="another key"):
+        await ring._rewrapped(1)
+    assert names.tenant_key(1, 3) not in files(world)

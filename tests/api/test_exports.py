@@ -10,8 +10,10 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from shared.export import process, repository
+from shared.export import process, repository, service
+from shared.export.pieces import CONTAINER, Pieces
 from shared.export.tasks import ExportTask
+from shared.kit.links import read_link
 from tests.api.conftest import RecordedClient, check_problem
 from tests.api.vaulted import MAILS, back_up
 from tests.api.world import World
@@ -78,6 +80,24 @@ async def test_export_is_written_fetched_and_holds_every_byte(
                                 headers=two.caller("administrator"))  # fmt: skip
     assert [one["target"]["id"] for one in audit.json()["value"]].count(export_id) >= 1
     assert "sig=" not in audit.text  # a link is a secret
+
+
+async def test_rst_a_link_opens_nothing_once_its_hour_is_over(
+    two: World, anonymous: httpx.AsyncClient, keys: dict[str, str]
+) -> None:
+    export_id = await started(two, anonymous)
+    await write(two, export_id)
+    export = await repository.get(two.deps.tables, two.a.scope, export_id)
+    storage = two.deps.storage.in_region(export.region)
+    name = Pieces(await storage.container(CONTAINER), export).file
+    now = datetime.now(UTC)
+    async with httpx.AsyncClient(trust_env=False) as web:
+        for until, status in ((now + service.LINK_LIFE, 200), (now - timedelta(minutes=1), 403)):
+            begin = until - service.LINK_LIFE
+            link = await read_link(
+                storage.client_of(CONTAINER), name, begin, until, file_name="x.zip"
+            )
+            assert (await web.get(link)).status_code == status
 
 
 async def test_items_as_mbox_and_a_list_in_pages(

@@ -13,19 +13,21 @@ from shared.marketplace import metering, usage_files
 from shared.marketplace.model import CLOUDBLUE, MICROSOFT, UsageRecord, UsageStatus
 from shared.usage import measuring, metered, rules
 from shared.usage.days import Day
-from tests.api.market import OFFER, YEARLY, Market
+from tests.api.market import OFFER, Market
 from tests.api.test_orders_metering import MPN, PRODUCT, ask, nothing_waits
 from tests.api.test_orders_microsoft import rule
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("nothing_waits")]
 __all__ = ["nothing_waits"]
+METERED = "metered-yearly"
+"""A plan of its own: what other modules have sold is not gone through."""
 RESTORES = {"dimension": "restores", "meter": "Restores"}
 
 
 async def plan(market: Market, *dimensions: dict[str, Any], **changed: Any) -> Any:
     """Register what a plan bills by use."""
     body = {
-        "source": MICROSOFT, "offerId": OFFER, "planId": YEARLY, "item": "CBM-M365",
+        "source": MICROSOFT, "offerId": OFFER, "planId": METERED, "item": "CBM-M365",
         "paymentOption": "AnnualUpfront", "seller": "Microsoft", "dimensions": dimensions,
     } | changed  # fmt: skip
     return await market.api.post("/channel-offers", json=body, headers=market.operator)
@@ -35,7 +37,7 @@ async def sold(market: Market, *dimensions: dict[str, Any]) -> str:
     """A purchase of a plan with dimensions, on a morning."""
     assert (await plan(market, *dimensions)).status_code == 200
     morning(market, 1)
-    return await market.bought(30)
+    return await market.bought(30, METERED)
 
 
 def morning(market: Market, days: int) -> date:
@@ -146,7 +148,7 @@ async def test_scenario_10_what_the_marketplace_holds_instead_is_made_up_for(
     morning(market, 1)
     hour = metering.whole_hour(market.deps.clock.now()) - timedelta(hours=1)
     sent = UsageRecord(
-        source=MICROSOFT, external_id=external, plan_id=YEARLY, dimension="restores",
+        source=MICROSOFT, external_id=external, plan_id=METERED, dimension="restores",
         hour=hour, quantity=Decimal(2),
     )  # fmt: skip
     await market.deps.channels.microsoft().report_usage([sent])
@@ -230,7 +232,7 @@ async def test_scenario_10_every_status_of_the_metering_is_understood(
     meter.errors_left = changed.get("errors", 0)
     at = market.deps.clock.now() - timedelta(hours=changed.get("hours", 1))
     good: dict[str, Any] = {
-        "source": MICROSOFT, "external_id": external, "plan_id": YEARLY, "dimension": "restores",
+        "source": MICROSOFT, "external_id": external, "plan_id": METERED, "dimension": "restores",
         "hour": metering.whole_hour(at), "quantity": Decimal(1),
     }  # fmt: skip
     sent = good | {k: v for k, v in changed.items() if k in good}

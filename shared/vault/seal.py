@@ -79,7 +79,8 @@ async def _already(run: "Run", otherwise: Exception) -> SnapshotHead:
 
 
 async def _commit(run: "Run", facts: Facts) -> SnapshotHead:
-    if run.first_checkpoint and rules.run_expired(run.first_checkpoint, facts.ended):
+    now = facts.ended if run.locks is None else await run.locks.now()  # storage's clock (V52)
+    if run.first_checkpoint and rules.run_expired(run.first_checkpoint, now):
         raise RunExpired(f"run {run.id} began more than 24 hours ago")
     checkpoints = await run.checkpoints()
     if any(found.meta["parent"] != run.parent_mark for found in checkpoints):

@@ -95,6 +95,7 @@ def bodies(target: dict[str, str]) -> dict[str, Any]:
         "restores_start": {"objectId": target["object_id"], "snapshot": 1},
         "restores_preview": {"objectId": target["object_id"], "snapshot": 1},
         "exports_start": {"objectId": target["object_id"], "snapshot": 1},
+        "drills_start": {"mode": "dry"},
         "contacts_set": {"contacts": [{"email": "x@x.example"}]},
         "reported_jobs_report": {
             "service": "CBS",

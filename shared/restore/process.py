@@ -21,7 +21,7 @@ from shared.notifications.model import Topic
 from shared.protection import browsing
 from shared.protection.browsing import Opened
 from shared.protection.model import GraphCost
-from shared.restore import presence, repository, rules
+from shared.restore import asking, presence, repository, rules
 from shared.restore.choosing import chosen_rows
 from shared.restore.hold import Hold, held
 from shared.restore.model import Collision, Entry, EntryState, Restore, RestoreState
@@ -135,7 +135,7 @@ async def _refusal(
 ) -> SliceAnswer | None:
     """The end of a restore whose target is not there, before its first write."""
     try:
-        await presence.ask(transport, restore)
+        await asking.ask(transport, restore)
     except presence.TargetGone as gone:
         code, now = gone.code, deps.clock.now()
 

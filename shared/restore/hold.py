@@ -2,6 +2,9 @@
 
 A task hub that comes back hands an activity out again while its first execution may still write;
 both would find an item missing and make it twice (M36).
+
+No wall clock decides: whoever waits watches the hold, and one that has not beaten for its whole
+length by the watcher's own monotonic clock has no holder. A clock put forward frees nothing.
 """
 
 import asyncio
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     from shared.bootstrap import Deps
 
 LENGTH = timedelta(seconds=30)
-"""So long the next execution waits for one that was killed."""
+"""So long the next execution watches one that was killed; renewed well before."""
 RENEW_SECONDS = 8.0
 LOOK_SECONDS = 1.0
 PATIENCE_SECONDS = 60.0
@@ -40,6 +43,8 @@ class Hold:
         self._deps, self._scope, self._restore_id = deps, scope, restore_id
         self._name = new_id()
         self._lapses = 0.0
+        self._seen: tuple[str, int] | None = None
+        self._seen_since = 0.0
 
     @property
     def is_ours(self) -> bool:
@@ -73,18 +78,28 @@ class Hold:
         asked = time.monotonic()
 
         def claimed(found: Restore) -> Restore | None:
-            now = self._deps.clock.now()
-            until = found.held_until
-            # A hold that ends later than one can was written before the clock went back.
-            if found.held_by != self._name and until and now < until <= now + LENGTH:
+            if found.held_by not in {"", self._name} and not self._is_left(found):
                 return None
-            return found.model_copy(update={"held_by": self._name, "held_until": now + LENGTH})
+            return found.model_copy(
+                update={
+                    "held_by": self._name,
+                    "held_beats": found.held_beats + 1,
+                    "held_until": self._deps.clock.now() + LENGTH,
+                }
+            )
 
         found = await repository.change(self._deps.tables, self._scope, self._restore_id, claimed)
         is_ours = found.held_by == self._name
         if is_ours:
             self._lapses = asked + LENGTH.total_seconds()
         return is_ours
+
+    def _is_left(self, found: Restore) -> bool:
+        """Whether this hold of another has been watched for its length, and nobody renewed it."""
+        seen, now = (found.held_by, found.held_beats), time.monotonic()
+        if seen != self._seen:
+            self._seen, self._seen_since = seen, now
+        return now - self._seen_since >= LENGTH.total_seconds()
 
 
 @asynccontextmanager

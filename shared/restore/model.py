@@ -91,8 +91,10 @@ class Restore(Stored):
     migrating: list[str] = Field(default_factory=list)
     """Channels that this restore opened for import and closes at its end (M35)."""
     held_by: str = ""
+    held_beats: int = 0
     held_until: datetime | None = None
-    """The execution that writes at the moment, and until when nobody else may."""
+    """The execution that writes at the moment, how often holds were taken and renewed, and until
+    when this one is good; for people: who waits counts beats."""
     error: str | None = None
     refused: str = ""
     """Code of what kept the whole restore from writing anything."""

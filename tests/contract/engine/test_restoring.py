@@ -1,13 +1,15 @@
 """What was protected comes back equal, where it was asked to, and once."""
 
+import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from shared.protection.browsing import ItemNotInSnapshot
 from shared.protection.model import ObjectRun
+from shared.restore import hold, repository, service
 from shared.restore import process as restoring
-from shared.restore import repository, service
 from shared.restore.choosing import Wanted
 from shared.restore.model import EntryState, RestoreState
 from tests.contract.engine.conftest import Ground
@@ -159,3 +161,29 @@ async def _objects(ground: Ground) -> Any:
         ground.deps.tables, ground.scope, ground.customer.customer_id
     ):
         yield one
+
+
+async def test_clock_put_forward_frees_no_hold_of_an_execution_that_still_writes(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _ = await protected(ground, "mailbox")
+    wanted = Wanted(run.object_id, 1, target_folder="Held")
+    made = await service.start_restore(ground.deps, ground.scope, wanted, requested_by="test")
+    monkeypatch.setattr(hold, "LENGTH", timedelta(seconds=0.5))
+    monkeypatch.setattr(hold, "RENEW_SECONDS", 0.05)
+    monkeypatch.setattr(hold, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(hold, "PATIENCE_SECONDS", 0.1)
+    first, second = (hold.Hold(ground.deps, ground.scope, made.restore_id) for _ in range(2))
+    await first.take()
+    monkeypatch.setattr(ground.deps.clock, "now", lambda: made.created_at + timedelta(days=1))
+    with pytest.raises(hold.RestoreBusy):  # it has not been renewed since the jump
+        await second.take()
+    monkeypatch.setattr(hold, "PATIENCE_SECONDS", 1.5)
+    writing = asyncio.create_task(first.keep())
+    with pytest.raises(hold.RestoreBusy):  # it is, for three times its length
+        await second.take()
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
+    await second.take()
+    assert second.is_ours
+    assert not first.is_ours

@@ -10,9 +10,9 @@ from orchestrations.backup import instance_of
 from shared.audit.model import Target
 from shared.audit.processes import tell
 from shared.bootstrap import deps
-from shared.kit.errors import HoldfastError
 from shared.protection import scheduling
 from shared.protection.model import Session
+from shared.protection.repository import Due
 
 blueprint = df.Blueprint()
 log = logging.getLogger(__name__)
@@ -25,15 +25,19 @@ async def start_due_backups(tick: func.TimerRequest, client: df.DurableFunctions
     if tick.past_due:
         log.warning("the clock of backups is late: what was missed is started now")
     async for session, due in scheduling.due_sessions(deps()):
-        if session is not None:
-            task = {"partner_id": session.partner_id, "session_id": session.session_id}
-            await start(client, "backup_session", instance_of(session.session_id), task)
-            try:
-                await _tell(session)
-            except HoldfastError:  # still due: the next tick finds the session and tells of it
-                log.exception("no audit line about the start of %s", session.session_id)
-                continue
-        await scheduling.plan_next(deps(), due)
+        try:
+            await _serve(client, session, due)
+        except Exception:  # still due: the next tick finds the same session
+            log.exception("policy %s is due and was not started", due.policy_id)
+
+
+async def _serve(client: df.DurableFunctionsClient, session: Session | None, due: Due) -> None:
+    """Start, tell, plan the next: in this order, so that whatever breaks is found again."""
+    if session is not None:
+        task = {"partner_id": session.partner_id, "session_id": session.session_id}
+        await start(client, "backup_session", instance_of(session.session_id), task)
+        await _tell(session)
+    await scheduling.plan_next(deps(), due)
 
 
 async def _tell(session: Session) -> None:

@@ -1,5 +1,6 @@
 """When policies run: what is due now, and when each runs next (BKP-07, BKP-10)."""
 
+import logging
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
@@ -12,13 +13,25 @@ from shared.protection.service import AlreadyRunning, claim_session
 if TYPE_CHECKING:
     from shared.bootstrap import Deps
 
+log = logging.getLogger(__name__)
+
 
 async def due_sessions(deps: "Deps") -> AsyncIterator[tuple[Session | None, repository.Due]]:
-    """Every due policy with its claimed session; None when it is not to be run now."""
-    now = deps.clock.now()
+    """Every due policy with its claimed session; None when it is not to be run now.
+
+    One policy's trouble keeps no other waiting: it is logged, and stays due for the next tick.
+    """
+    now, broken = deps.clock.now(), 0
     async for due in repository.list_due(deps.tables, now):
-        yield await start_due_session(deps, due), due
-    await served.note(deps.tables, now)
+        try:
+            session = await start_due_session(deps, due)
+        except Exception:
+            log.exception("policy %s is due and could not be started", due.policy_id)
+            broken += 1
+            continue
+        yield session, due
+    if not broken:
+        await served.note(deps.tables, now)
 
 
 async def start_due_session(deps: "Deps", due: repository.Due) -> Session | None:

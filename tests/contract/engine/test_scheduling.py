@@ -5,7 +5,9 @@ from datetime import timedelta
 import pytest
 
 from shared.access.model import Scope
+from shared.kit import ids
 from shared.kit.errors import NotFound
+from shared.kit.tables import Row
 from shared.protection import changes, queries, repository, scheduling, served, service
 from shared.protection.model import SessionState
 from tests.contract.engine.conftest import Ground
@@ -116,3 +118,26 @@ async def test_policies_refuse_what_cannot_be_protected(ground: Ground) -> None:
     await create()
     found = await repository.list_policies(ground.deps.tables, ground.scope)
     assert len(found) == 2
+
+
+async def test_policy_that_cannot_be_read_keeps_no_other_waiting_and_stays_due(
+    ground: Ground,
+) -> None:
+    deps = ground.deps
+    policy = await queries.get_policy(deps, ground.scope, ground.policy_id)
+    await ground.cloud.clock.sleep((policy.next_run_at - deps.clock.now()).total_seconds())
+    looked_at = await served.last_day(deps.tables)
+    earlier = policy.next_run_at - timedelta(seconds=10)
+    broken = policy.model_copy(
+        update={"policy_id": ids.policy_id(policy.customer_id), "next_run_at": earlier}
+    )
+    await repository.put_due(deps.tables, broken)
+    values = {"customer_id": policy.customer_id, "partner_id": policy.partner_id}
+    await deps.tables["Policies"].insert(Row(policy.partner_id, broken.policy_id, values))
+    found = [due.policy_id async for _, due in scheduling.due_sessions(deps)]
+    assert ground.policy_id in found
+    assert broken.policy_id not in found
+    still = [due.policy_id async for due in repository.list_due(deps.tables, deps.clock.now())]
+    assert broken.policy_id in still
+    assert await served.last_day(deps.tables) == looked_at
+    await deps.tables["Policies"].delete(policy.partner_id, broken.policy_id)

@@ -161,18 +161,21 @@ class Calendars:
         start = self._start(calendar_id)["link"]
         async for step in walk(read, start, cursor, self._transport.wire.clock):
             changes = _changes(calendar_id, step.entries)
-            yield Page(calendar_id, changes, step.cursor, step.complete, step.full)
+            yield Page(
+                calendar_id, changes, step.cursor, step.complete, step.full, begins=step.begins
+            )
 
     async def _plain_list(self, calendar_id: str) -> AsyncIterator[Page]:
         """Everything again; versions that are held cost no content request (M11)."""
         link = url(self._transport.base, "calendar_events", user=self._user, calendar=calendar_id)
-        start = self._start(calendar_id)
+        start, begins = self._start(calendar_id), True
         while link:
             prefer = f"{IMMUTABLE}, odata.maxpagesize={PAGE}"
             feed = await self._transport.get(self._call(link, prefer, "container"), _events)
             link = feed.next_link
             changes = _changes(calendar_id, feed.value)
-            yield Page(calendar_id, changes, start, complete=not link, full=True)
+            yield Page(calendar_id, changes, start, complete=not link, full=True, begins=begins)
+            begins = False
 
     def _call(self, link: str, prefer: str, about: About) -> Call:
         headers = {"Prefer": prefer, **LOW_PRIORITY}

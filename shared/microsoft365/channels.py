@@ -57,12 +57,14 @@ class ChannelFeed:
         """Every thread, then what changed while they were listed."""
         fresh = f"{LISTING}{_MARK}{to_text(self._clock.now())}{_MARK}{self._list}"
         phase, began, link = (place or fresh).split(_MARK, 2)
+        begins = not place
         while phase == LISTING:
             feed = await read(link)
             phase = LISTING if feed.next_link else FOLLOWING
             link = feed.next_link or self._delta(began)
             here = self._cursor(_MARK.join((phase, began, link)), "page")
-            yield Page(self._container, self._rows(feed.value), here, False, True)
+            yield Page(self._container, self._rows(feed.value), here, False, True, begins=begins)
+            begins = False
         async for page in self._changes(link, read, full=True):
             yield page
 

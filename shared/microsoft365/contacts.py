@@ -108,7 +108,7 @@ class Contacts:
             changes = last_wins(contact_rows.folder_change(entry) for entry in step.entries)
             if step.full:
                 changes.append(contact_rows.default_folder())
-            yield Page(FOLDERS, changes, step.cursor, step.complete, step.full)
+            yield Page(FOLDERS, changes, step.cursor, step.complete, step.full, begins=step.begins)
 
     async def _of(self, folder_id: str, cursor: Cursor) -> AsyncIterator[Page]:
         async def read(link: str, _full: bool) -> Feed[msgspec.Raw]:
@@ -122,7 +122,9 @@ class Contacts:
                     contact_rows.contact_change(folder_id, _entry.decode(raw), bytes(raw))
                     for raw in step.entries
                 )
-                yield Page(folder_id, changes, step.cursor, step.complete, step.full)
+                yield Page(
+                    folder_id, changes, step.cursor, step.complete, step.full, begins=step.begins
+                )
         except ContainerGone:
             yield self._gone(folder_id)
 

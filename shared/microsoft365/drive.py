@@ -60,7 +60,9 @@ class Drive:
                 self.asking(drive_rows.item_change(self._drive, entry, packages), entry, step.full)
                 for entry in step.entries
             )
-            yield Page(self._drive, changes, step.cursor, step.complete, step.full)
+            yield Page(
+                self._drive, changes, step.cursor, step.complete, step.full, begins=step.begins
+            )
 
     async def steps(self, cursor: Cursor | None) -> AsyncIterator[Step[DriveEntry]]:
         """The delta's pages as Graph gives them; a site makes its own rows of them."""

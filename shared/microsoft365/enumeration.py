@@ -32,6 +32,8 @@ class Step[Entry](msgspec.Struct):
     cursor: Cursor
     complete: bool
     full: bool
+    begins: bool = False
+    """The first page of such an enumeration: read again it would begin another one."""
 
 
 def starts_afresh(cursor: Cursor | None) -> bool:
@@ -53,13 +55,14 @@ async def walk(
     full = starts_afresh(cursor)
     link = cursor["link"] if cursor and cursor["link"] else start
     resynced, empty = False, 0
+    begins = full and link == start
     while True:
         try:
             feed = await read(link, full)
         except Resync as resync:
             if resynced:
                 raise ItemFailed("ResyncRequired", 410) from None
-            resynced, full = True, True
+            resynced, full, begins = True, True, True
             link = resync.location or start
             continue
         empty = 0 if feed.value else empty + 1
@@ -71,6 +74,7 @@ async def walk(
         link = feed.next_link or feed.delta_link
         kind: Literal["page", "delta"] = "delta" if complete or not full else "page"
         here = Cursor(link=link, kind=kind, asOf=to_text(clock.now()))
-        yield Step(feed.value, here, complete, full)
+        yield Step(feed.value, here, complete, full, begins)
+        begins = False
         if complete:
             return

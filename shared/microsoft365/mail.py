@@ -15,7 +15,7 @@ from shared.kit.clock import to_text
 from shared.microsoft365 import mail_rows
 from shared.microsoft365.calls import Call
 from shared.microsoft365.contents import head_of
-from shared.microsoft365.enumeration import Feed, walk
+from shared.microsoft365.enumeration import Feed, Step, walk
 from shared.microsoft365.errors import ContainerGone, ItemFailed
 from shared.microsoft365.faults import About, Asked
 from shared.microsoft365.mail_rows import FolderEntry, MessageEntry
@@ -123,25 +123,25 @@ class Mailbox:
 
         try:
             async for step in walk(read, start, cursor, self._transport.wire.clock):
-                yield self._folder_page(step.entries, step.cursor, step.complete, step.full)
+                yield self._folder_page(step)
         except ItemFailed as failure:
             # A full mailbox cannot store the sync state, plain reads still work (section 3.1).
             if failure.graph_code.lower() != "errorquotaexceeded":
                 raise
             log.warning("mailbox is over its quota: folders are listed without delta")
             entries = await self._listed_folders()
-            yield self._folder_page(entries, self._cursor("", "page"), True, True)
+            yield self._folder_page(Step(entries, self._cursor("", "page"), True, True, True))
 
-    def _folder_page(
-        self, entries: list[FolderEntry], cursor: Cursor, complete: bool, full: bool
-    ) -> Page:
+    def _folder_page(self, step: Step[FolderEntry]) -> Page:
         declared = {
             entry.id: entry.total_item_count
-            for entry in entries
+            for entry in step.entries
             if entry.total_item_count is not None
         }
-        changes = mail_rows.last_wins(mail_rows.folder_change(FOLDERS, e) for e in entries)
-        return Page(FOLDERS, changes, cursor, complete, full, declared=declared)
+        changes = mail_rows.last_wins(mail_rows.folder_change(FOLDERS, e) for e in step.entries)
+        return Page(
+            FOLDERS, changes, step.cursor, step.complete, step.full, declared, begins=step.begins
+        )
 
     async def _listed_folders(self) -> list[FolderEntry]:
         """All folders by plain lists, level by level."""
@@ -172,7 +172,9 @@ class Mailbox:
                 changes = mail_rows.last_wins(
                     mail_rows.message_change(folder_id, entry) for entry in step.entries
                 )
-                yield Page(folder_id, changes, step.cursor, step.complete, step.full)
+                yield Page(
+                    folder_id, changes, step.cursor, step.complete, step.full, begins=step.begins
+                )
         except ContainerGone:
             yield self._gone(folder_id)
 

@@ -79,6 +79,8 @@ class Page(msgspec.Struct):
     declared: dict[str, int] = msgspec.field(default_factory=dict)
     """Microsoft's own item counts of the containers that this page lists, by container."""
     gone: bool = False
+    begins: bool = False
+    """The first page of a listing without a delta token: read again it begins another listing."""
 
 
 class Restored(msgspec.Struct):

@@ -185,7 +185,9 @@ class Site:
                 drive.asking(site_rows.file_change(container, entry, packages), entry, step.full)
                 for entry in step.entries
             )
-            yield Page(container, changes, step.cursor, step.complete, step.full)
+            yield Page(
+                container, changes, step.cursor, step.complete, step.full, begins=step.begins
+            )
 
     async def _list(self, container: str, cursor: Cursor) -> AsyncIterator[Page]:
         list_id = container.removeprefix(LIST)
@@ -204,7 +206,9 @@ class Site:
 
         async for step in walk(read, start, cursor, self._transport.wire.clock):
             changes = last_wins(site_rows.entry_change(container, one) for one in step.entries)
-            yield Page(container, changes, step.cursor, step.complete, step.full)
+            yield Page(
+                container, changes, step.cursor, step.complete, step.full, begins=step.begins
+            )
 
     # -- calls --------------------------------------------------------------------------------
 

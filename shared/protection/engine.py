@@ -236,6 +236,7 @@ async def _seal(deps: "Deps", years: int | None, run: Run, row: ObjectRun) -> Sn
     source = standing.source()
     return await run.seal(
         enumerated=standing.enumerated(),
+        since=standing.since(),
         containers_total=standing.containers(),
         started=row.started_at or ended,
         ended=ended,

@@ -37,6 +37,10 @@ class Pass(Record):
     blocked: list[str] = Field(default_factory=list)
     """Containers with a failed item: their cursor does not advance (M23)."""
     gone: list[str] = Field(default_factory=list)
+    begun: list[str] = Field(default_factory=list)
+    """Containers whose listing without a delta token this run began."""
+    anew: dict[str, list[int]] = Field(default_factory=dict)
+    """Containers that it began to list again, with the slice and the position where it last did."""
     declared: dict[str, int] = Field(default_factory=dict)
     """Microsoft's own item counts, by container; see `source`."""
     declared_by: str = ""
@@ -99,6 +103,25 @@ class Pass(Record):
         if is_item and change.container not in self.declared:
             self.beside += 1
 
+    def begin(self, page: Page, at: tuple[int, int]) -> bool:
+        """Before `leave`: whether a listing began again here and not all is there that was seen.
+
+        `at` is where this reading of the page began. No delta will report what an earlier reading
+        showed and this one does not: it went before the new listing's token was made (M13).
+        """
+        if not page.begins:
+            return False
+        name = page.container
+        here = {_mark(change) for change in page.changes}
+        known = name in self.begun or name in self.continued or name in self.anew
+        _add(self.begun, name)
+        if not known and here.issuperset(self.page_seen):
+            return False
+        if name in self.continued:
+            self.continued.remove(name)
+        self.anew[name] = list(at)
+        return True
+
     def leave(self, page: Page) -> None:
         """A page is dealt with to its end: its cursor is where the container goes on."""
         name = page.container
@@ -148,11 +171,16 @@ class Pass(Record):
             self.lost.append(str(item.get("n", ""))[:200])
 
     def committable(self) -> dict[str, Cursor | None]:
-        """The cursors a seal may commit now (M20, M23); None drops a container's cursor."""
+        """The cursors a seal may commit now (M20, M23); None drops a container's cursor.
+
+        A listing that began again and did not end leaves rows that only a whole one can disprove.
+        """
         kept: dict[str, Cursor | None] = {
             name: self.first[name] if name in self.blocked and name in self.first else at
             for name, at in self.work.items()
         }
+        unproved = self.anew.keys() & self.work.keys() - set(self.done)
+        kept |= {name: _afresh(self.work[name]) for name in unproved}
         return kept | dict.fromkeys(self.gone)
 
     def enumerated(self) -> dict[str, Literal["full", "delta"]]:
@@ -166,6 +194,10 @@ class Pass(Record):
             )
             ends[name] = "full" if how == "full" else "delta"
         return ends
+
+    def since(self) -> dict[str, tuple[int, int]]:
+        """Where the last listing began of containers that were listed more than once (M13)."""
+        return {name: (number, position) for name, (number, position) in self.anew.items()}
 
     def source(self) -> tuple[int, datetime] | None:
         """Items that Microsoft says there are, and as of when (vault.md section 11).

@@ -152,6 +152,7 @@ class _Work:
 
     async def take(self, page: Page) -> bool:
         """Deal with one page; False when the slice is over before its end."""
+        at = (self._slice.number, self._slice.position)
         changes = self._pass.enter(page)
         held = await self._run.previous_many(
             [change.item["i"] for change in changes if not change.removed]
@@ -168,12 +169,21 @@ class _Work:
             else:
                 await self._land(0)
                 if self.over is None and not self.is_cut:
+                    if self._pass.begin(page, at):
+                        self._name_again(page, changes)
                     self._pass.leave(page)
                     return True
             await self._land(0)
         finally:
             await self._cancel()
         return False
+
+    def _name_again(self, page: Page, fresh: list[Change]) -> None:
+        """What earlier slices dealt with is in the new listing too."""
+        new = {change.item["i"] for change in fresh}
+        for change in page.changes:
+            if change.item["i"] not in new:
+                self._slice.keep(change.item["i"], page.container)
 
     async def heal(self) -> bool:
         """Read again what is stored but damaged, listed or not; False when the slice is over."""

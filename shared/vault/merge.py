@@ -128,6 +128,7 @@ def _resolve(
 ) -> tuple[Entry | None, int | None, Step | None]:
     """(row after the run, how it was listed or None, the step that made it)."""
     gone: set[str] = set()
+    again: dict[str, rules.Order] = {}
     best: tuple[Step, Any] | None = None
     kept = False
     for step in sorted(named, reverse=True):
@@ -135,10 +136,15 @@ def _resolve(
         if kind == rules.GONE:
             gone.add(step.op.detail)
         elif kind == KEEP:
-            kept = kept or (before is not None and not removal.covers(gone, before.core))
+            again.setdefault(step.op.detail, step.order)
+            kept = kept or (
+                before is not None
+                and not removal.covers(gone, before.core)
+                and not removal.stale(before.core, step.order, {})
+            )
         elif best is None:
             decoded = core(step.op.item)
-            if not removal.covers(gone, decoded):
+            if not removal.covers(gone, decoded) and not removal.stale(decoded, step.order, again):
                 best = step, decoded
     if best is not None:
         step, decoded = best

@@ -45,7 +45,9 @@ async def buried(
                 now = {e.core.i: e.core.p for e in held.values() if _is_folder(e.core)}
                 alive |= now
                 removed |= {row.i for row in before.values() if row.i not in now}
-    return rules.buried_folders(alive, removed)
+    # A folder that came and went within the run is in no snapshot, its children are named (M15).
+    new = {source_id for found in checkpoints for source_id in found.meta["folders"]}
+    return rules.buried_folders(alive, removed | (new - alive.keys()))
 
 
 async def _folder_reported(run: "Run", checkpoints: list["Checkpoint"]) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -31,6 +31,10 @@ MAX_RUN = timedelta(hours=24)
 MAX_REPORT = 10_000
 
 
+# Place of an operation in its run: slice, position in the slice.
+Order = tuple[int, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Removal:
     """What a run's enumerations say about items they did not name (M13, M15, M16)."""
@@ -39,6 +43,8 @@ class Removal:
     full: frozenset[str] = frozenset()
     buried: AbstractSet[str] = frozenset()
     by_id: bool = False
+    since: Mapping[str, Order] = field(default_factory=dict)
+    """Where the listing began that proves absence, of containers that a run listed twice."""
     wounds: frozenset[bytes] = frozenset()
     """Damaged packs: a row that stands on one is not the same as its new reading."""
 
@@ -51,17 +57,32 @@ class Removal:
         """Whether one of these containers decides about the row (M16)."""
         if not containers:
             return False
+        return self.one_container or self._container(row) in containers
+
+    def _container(self, row: Any) -> Any:
+        """The container that decides about the row."""
         if self.one_container:
-            return True
+            return next(iter(self.full), "")
         if self.by_id:
-            return row.i.partition("/")[0] in containers
+            return row.i.partition("/")[0]
         if row.k in CONTAINER_KINDS:
-            return HIERARCHY_OF.get(row.k, HIERARCHY) in containers
-        return row.p in containers
+            return HIERARCHY_OF.get(row.k, HIERARCHY)
+        return row.p
 
     def absent(self, row: Any) -> bool:
         """Whether a row that was not named is gone: its container was enumerated fully (M13)."""
         return self.covers(self.full, row)
+
+    def stale(self, row: Any, order: Order, again: Mapping[str, Order]) -> bool:
+        """Whether what was listed so is disproved by a later listing of the container (M13).
+
+        `again`: where containers listed the item once more.
+        """
+        if not self.since:
+            return False
+        name = self._container(row)
+        began = self.since.get(name)
+        return began is not None and max(order, again.get(name, order)) <= began
 
     def buries(self, row: Any) -> bool:
         """Whether the row is, or stands in, a removed folder and was not moved out (M15)."""
@@ -73,12 +94,17 @@ class Removal:
 
 
 def removal_of(
-    workload: str, enumerated: Mapping[str, Enumeration], has_parent: bool, buried: AbstractSet[str]
+    workload: str,
+    enumerated: Mapping[str, Enumeration],
+    has_parent: bool,
+    buried: AbstractSet[str],
+    since: Mapping[str, Order] | None = None,
 ) -> Removal:
-    """Without a parent there is nothing that could be absent."""
+    """Without a parent only what the run itself listed before `since` could be absent."""
     full = frozenset(name for name, how in enumerated.items() if how == "full")
-    full = full if has_parent else frozenset()
-    return Removal(workload in ONE_CONTAINER, full, buried, workload in BY_ID)
+    later = {name: began for name, began in (since or {}).items() if name in full}
+    full = full if has_parent else frozenset(later)
+    return Removal(workload in ONE_CONTAINER, full, buried, workload in BY_ID, later)
 
 
 def needs_folders(removal: Removal) -> bool:

@@ -314,8 +314,13 @@ class Run:
         excluded: int = 0,
         engine: str = "graph",
         selection: Any = None,
+        since: Mapping[str, tuple[int, int]] | None = None,
     ) -> SnapshotHead:
-        """W2 to W6: merge, write the index, commit. Idempotent; `Superseded` if a race is lost."""
+        """W2 to W6: merge, write the index, commit. Idempotent; `Superseded` if a race is lost.
+
+        `since`: of containers listed more than once in the run, the slice and position behind
+        which the listing stands that proves absence (M13).
+        """
         from shared.vault.seal import Facts, seal_run
 
         total = len(enumerated) if containers_total is None else containers_total
@@ -323,7 +328,7 @@ class Run:
             self,
             Facts(
                 dict(enumerated), total, started, ended, expires, kind, declared, excluded, engine,
-                selection,
+                selection, dict(since or {}),
             ),
         )  # fmt: skip
 

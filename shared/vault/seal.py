@@ -41,6 +41,7 @@ class Facts:
     excluded: int
     engine: str
     selection: Any
+    since: dict[str, rules.Order]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ def _term(facts: Facts) -> timedelta | None:
 async def _build(run: "Run", facts: Facts, checkpoints: list["Checkpoint"]) -> Built:
     ranges = RangeReader(run.control, checkpoints)
     removal = rules.removal_of(
-        run.ref.workload, facts.enumerated, run.parent is not None, frozenset()
+        run.ref.workload, facts.enumerated, run.parent is not None, frozenset(), facts.since
     )
     dead = await buried(run, checkpoints, ranges, removal)
     removal = replace(removal, buried=dead, wounds=run.wounds)

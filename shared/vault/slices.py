@@ -55,6 +55,11 @@ class Slice:
         return self._writer.read
 
     @property
+    def position(self) -> int:
+        """Place of the newest operation in the slice; 0 = none yet."""
+        return self._position
+
+    @property
     def items(self) -> int:
         """Operations so far."""
         return len(self._ops)
@@ -102,9 +107,12 @@ class Slice:
         """Only metadata changed: content and its location are those of `row`."""
         self._add(self._next(), CARRY, "", _with_content(item, row, row.item), self._moved(row))
 
-    def keep(self, source_id: str) -> None:
-        """Listed, and its version is the held one."""
-        self._op(self._next(), KEEP, "", source_id, b"", b"")
+    def keep(self, source_id: str, again: str = "") -> None:
+        """Listed, and its version is the held one.
+
+        `again`: the container that lists it once more, as the run's earlier operation said.
+        """
+        self._op(self._next(), KEEP, again, source_id, b"", b"")
 
     def gone(self, source_id: str, container: str) -> None:
         """Reported removed by `container`; what that means is decided at seal (M15, M16)."""

@@ -172,6 +172,7 @@ class Chaos:
         now = self.people.now()
         return await run.seal(
             enumerated=standing.enumerated(),
+            since=standing.since(),
             containers_total=standing.containers(),
             started=now,
             ended=now,
@@ -237,11 +238,14 @@ class Chaos:
         rows = {row.source_id: row async for row in snapshot.rows()}
         assert len(rows) == head.items
         if ref.workload == "drive":
-            assert await file_differences(opened, wanted) == []
+            wrong = await file_differences(opened, wanted)
+            assert wrong == [], wrong
             folders = {i for i, row in rows.items() if row.kind == "folder"}
-            assert folders == {one["id"] for one in wanted["driveFolders"]}
+            there = {one["id"] for one in wanted["driveFolders"]}
+            assert folders == there, (folders - there, there - folders)
             return
-        assert await mail_differences(opened, wanted) == []
+        wrong = await mail_differences(opened, wanted)
+        assert wrong == [], wrong
         for mail in wanted["mails"]:
             row = rows[mail["id"]]
             assert bool(row.item.get("x", 0) & 1) == mail["isRead"], mail

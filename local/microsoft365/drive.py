@@ -29,6 +29,7 @@ class Item:
     children: dict[str, "Item"] = field(default_factory=dict)
     permissions: list[JSON] = field(default_factory=list)
     shared_seq: int = 0
+    moved_seq: int = 0  # when it last came into another folder
     malware: bool = False
     mime_type: str | None = None
     _hash: tuple[int, str] | None = None
@@ -85,7 +86,8 @@ class Drive:
         self.items: dict[str, Item] = {}
         self.order: list[Item | None] = []
         self.log: list[tuple[int, str, float]] = []  # sequence, item id, time
-        self.gone: dict[str, tuple[str, bool]] = {}  # item id -> parent id, was a folder
+        # item id -> parent id, was a folder, when it came there from another folder
+        self.gone: dict[str, tuple[str, bool, int]] = {}
         self._last = 0
         self.root = self._insert(None, "root", now, None)
 
@@ -162,9 +164,10 @@ class Drive:
         if item.parent is None:
             raise BadName("the root cannot move")
         del item.parent.children[item.name.lower()]
-        item.parent, item.name = parent, name
+        came, item.parent, item.name = item.parent is not parent, parent, name
         parent.children[name.lower()] = item
         self.touch(item, now)
+        item.moved_seq = self.seq if came else item.moved_seq
 
     def delete(self, item: Item, now: datetime) -> None:
         """Remove an item and everything below it."""
@@ -174,7 +177,8 @@ class Drive:
             del item.parent.children[item.name.lower()]
         del self.items[item.id]
         self.order[item.number - 1] = None
-        self.gone[item.id] = (item.parent.id if item.parent else "", item.is_folder)
+        parent = item.parent.id if item.parent else ""
+        self.gone[item.id] = (parent, item.is_folder, item.moved_seq)
         self._log(item, now)
 
     def share(self, item: Item, permission: JSON, now: datetime) -> None:

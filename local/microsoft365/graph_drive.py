@@ -72,7 +72,7 @@ async def delta(call: Call) -> Answer:
     user, drive = drive_of(call)
     token = call.query.get("token", "")
     size = call.page_size(200, 5000)
-    # [0 = enumerating or 1 = changes, position, sequence when this round began]
+    # [0 = enumerating or 1 = changes, position, sequence when this round began; 0 = here]
     state = _start(call, drive, token)
     changes, position, began = state
     path = f"/drives/{drive.id}/root/delta"
@@ -84,7 +84,8 @@ async def delta(call: Call) -> Answer:
         body["@odata.nextLink"] = link(call, path, token=token, after="1", **_options(call))
         return answer_json(body)
     if changes:
-        value, position, more = _changes(call, user, drive, position, size)
+        began = began or position
+        value, position, more = _changes(call, user, drive, position, size, began)
     else:
         value, position, more = _enumeration(call, user, drive, position, size)
         if call.sim.limits.get("switches", "repeatInDelta"):
@@ -157,7 +158,7 @@ def _enumeration(
 
 
 def _changes(
-    call: Call, user: User, drive: Drive, since: int, size: int
+    call: Call, user: User, drive: Drive, since: int, size: int, began: int
 ) -> tuple[list[JSON], int, bool]:
     first = drive.log[0][0] if drive.log else drive.seq + 1
     entries = drive.log[max(0, since - first + 1) :]
@@ -169,7 +170,7 @@ def _changes(
     for _, identity in chosen:
         item = drive.items.get(identity)
         if item is None:
-            if _shows_deleted(call, drive, identity):
+            if _shows_deleted(call, drive, identity, began):
                 found.append(_deleted(drive, identity))
             continue
         shown = item_json(call, user, drive, item, in_delta=True)
@@ -202,10 +203,13 @@ def _shows_sharing(call: Call) -> bool:
     return held and all(hint in asked for hint in SHARING_HINTS)
 
 
-def _shows_deleted(call: Call, drive: Drive, identity: str) -> bool:
-    """Tell whether a deleted item is listed: children of a deleted folder may stay out (M15)."""
-    parent, _ = drive.gone.get(identity, ("", False))
-    if parent not in drive.gone:
+def _shows_deleted(call: Call, drive: Drive, identity: str, began: int) -> bool:
+    """Tell whether a deleted item is listed: children of a deleted folder may stay out (M15).
+
+    Not one that came into the folder since the token: who holds the token knows it elsewhere.
+    """
+    parent, _, moved = drive.gone.get(identity, ("", False, 0))
+    if parent not in drive.gone or moved > began:
         return True
     mode = call.sim.limits.get("switches", "deletedFolderChildren")
     if mode == "mixed":
@@ -214,7 +218,7 @@ def _shows_deleted(call: Call, drive: Drive, identity: str) -> bool:
 
 
 def _deleted(drive: Drive, identity: str) -> JSON:
-    parent, folder = drive.gone.get(identity, ("", False))
+    parent, folder, _ = drive.gone.get(identity, ("", False, 0))
     shown: JSON = {
         "id": identity,
         "size": 0,

@@ -190,3 +190,21 @@ async def test_m13_mails_of_a_first_copy_are_gone_before_their_page_is_read_agai
     await copied(chaos, MAILBOX, items=2, changes=purging())
     assert len(read) > 8
     await equal(chaos, MAILBOX, await copied(chaos, MAILBOX))
+
+
+async def test_m15_a_file_and_a_folder_came_into_a_folder_that_went_the_same_day(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(stage.sim.limits.section("switches"), "deletedFolderChildren", "none")
+    chaos = await stage.fresh()
+    drive = chaos.people.drive
+    target = drive.create(drive.root, "target", chaos.people.now(), None)
+    moved = drive.create(drive.root, "moved", chaos.people.now(), None)
+    write(chaos, moved, "inside.txt")
+    write(chaos, target, "there.txt")
+    lone = write(chaos, drive.root, "lone.txt")
+    await copied(chaos, DRIVE)
+    for item in (moved, lone):
+        drive.move(item, target, item.name, chaos.people.now())
+    drive.delete(target, chaos.people.now())
+    await equal(chaos, DRIVE, await copied(chaos, DRIVE))

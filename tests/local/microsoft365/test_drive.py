@@ -185,6 +185,20 @@ async def test_deleted_folder_with_or_without_its_children(writer: Client, mode:
     assert len(found) == (2 if mode == "all" else 1)
 
 
+async def test_what_came_into_a_folder_that_went_since_the_token_is_named(writer: Client) -> None:
+    await writer.sim("POST", "/limits", json={"switches": {"deletedFolderChildren": "none"}})
+    base = drive_path(writer)
+    await writer.graph("PUT", f"{base}/root:/gone/a.txt:/content", data=b"1", status=201)
+    file = await writer.graph("PUT", f"{base}/root:/b.txt:/content", data=b"1", status=201)
+    folder = await writer.graph("GET", f"{base}/root:/gone")
+    _, link, _ = await writer.pages(f"{base}/root/delta")
+    moved = {"parentReference": {"id": folder["id"]}}
+    await writer.graph("PATCH", f"{base}/items/{file['id']}", json=moved)
+    await writer.graph("DELETE", f"{base}/items/{folder['id']}", status=204)
+    found, _, _ = await writer.pages(link)
+    assert {item["id"] for item in found if "deleted" in item} == {folder["id"], file["id"]}
+
+
 async def test_permissions_invite_and_shared_mark(writer: Client) -> None:
     base = drive_path(writer)
     file = await writer.graph("PUT", f"{base}/root:/s.txt:/content", data=b"1", status=201)

@@ -200,7 +200,9 @@ async def _roll_on(deps: "Deps", row: Row, now: datetime) -> None:
     loses nor doubles them; what is written first only says where they went.
     """
     record, table = _record(row), deps.orders.table
-    target = record.model_copy(update={"hour": whole_hour(now) - timedelta(hours=1)})
+    # Never its own hour again, whatever the marketplace's clock says: that row is to go.
+    hour = max(whole_hour(now) - timedelta(hours=1), record.hour + timedelta(hours=1))
+    target = record.model_copy(update={"hour": hour})
     while await table.find(_done(target), _done_key(target)) is not None:
         target = target.model_copy(update={"hour": target.hour + timedelta(hours=1)})
     expired = UsageResult(

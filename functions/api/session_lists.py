@@ -1,5 +1,7 @@
 """Lists of sessions: of one policy, and of a customer over all its policies."""
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Query
@@ -13,7 +15,7 @@ from shared.bootstrap import deps
 from shared.kit.api_model import Instant
 from shared.kit.clock import to_text
 from shared.protection import queries
-from shared.protection.model import SessionState
+from shared.protection.model import Session, SessionState
 
 router = Router(tags=["sessions"])
 Reader = Annotated[Caller, Depends(requires("sessions.read"))]
@@ -34,15 +36,11 @@ async def list_sessions(
     skip_token: SkipToken = None,
 ) -> PageOf[SessionOut]:
     """Newest first (BKP-13); `from` and `to` bound when they started (BKP-14)."""
-    filters = _session_filters(status, begin, to)
-    pages = Pages(caller, "sessions_list", f"/policies/{policy_id}/sessions", filters)
-    after = (await pages.place(skip_token)).get("after", "")
+    path = f"/policies/{policy_id}/sessions"
+    some = partial(queries.list_sessions, deps(), caller.scope, policy_id)
+    pages = Pages(caller, "sessions_list", path, _session_filters(status, begin, to))
     wanted = queries.WantedSessions(frozenset(status), begin, to)
-    found, last = await queries.list_sessions(
-        deps(), caller.scope, policy_id, after=after, limit=maxpagesize, wanted=wanted
-    )
-    link = await pages.link({"after": last} if last else None, maxpagesize)
-    return PageOf(value=[SessionOut.of(one) for one in found], next_link=link)
+    return await _page(pages, some, wanted, maxpagesize, skip_token)
 
 
 @router.get(
@@ -60,18 +58,23 @@ async def list_sessions_of_customer(
     skip_token: SkipToken = None,
 ) -> PageOf[SessionOut]:
     """Of all its policies, also of those that were deleted, newest first (BKP-13, BKP-14)."""
-    pages = Pages(
-        caller,
-        "sessions_list_of_customer",
-        f"/customers/{customer_id}/sessions",
-        _session_filters(status, begin, to),
-    )
-    after = (await pages.place(skip_token)).get("after", "")
+    path = f"/customers/{customer_id}/sessions"
+    some = partial(queries.list_customer_sessions, deps(), caller.scope, customer_id)
+    pages = Pages(caller, "sessions_list_of_customer", path, _session_filters(status, begin, to))
     wanted = queries.WantedSessions(frozenset(status), begin, to)
-    found, last = await queries.list_customer_sessions(
-        deps(), caller.scope, customer_id, after=after, limit=maxpagesize, wanted=wanted
-    )
-    link = await pages.link({"after": last} if last else None, maxpagesize)
+    return await _page(pages, some, wanted, maxpagesize, skip_token)
+
+
+async def _page(
+    pages: Pages,
+    some: Callable[..., Awaitable[tuple[list[Session], str | None]]],
+    wanted: queries.WantedSessions,
+    size: int,
+    skip_token: str | None,
+) -> PageOf[SessionOut]:
+    after = (await pages.place(skip_token)).get("after", "")
+    found, last = await some(after=after, limit=size, wanted=wanted)
+    link = await pages.link({"after": last} if last else None, size)
     return PageOf(value=[SessionOut.of(one) for one in found], next_link=link)
 
 

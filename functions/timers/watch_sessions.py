@@ -11,7 +11,7 @@ from orchestrations.backup import instance_of
 from shared.audit.model import Target
 from shared.audit.processes import tell
 from shared.bootstrap import deps
-from shared.kit import watch
+from shared.kit import losses, watch
 from shared.protection import watchdog
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ async def look(client: df.DurableFunctionsClient) -> dict[str, watchdog.Verdict]
     return found
 
 
-async def _end(session: "Session", state: watchdog.ProcessState) -> None:
+async def _end(session: "Session", state: losses.ProcessState) -> None:
     given = deps()
-    why = "its process ended without a result" if state == "ended" else "its process hangs"
+    why = losses.why(state)
     with watch.watching():
         outcome = await watchdog.end(given, session, why)
         log.warning("session %s ended as %s: %s", session.session_id, outcome.value, why)

@@ -22,11 +22,7 @@ async def put(table: Table, row: Row, if_match: str | None, *, has_defaults: boo
         elif if_match is not None:
             raise PreconditionFailed("There is nothing to replace; make it without If-Match.")
         try:
-            if held is None:
-                written = await table.insert(row)
-            else:
-                row.etag = held.etag
-                written = await table.replace(row)
+            written = await table.put_over(row, held)
         except (RowExists, LostRace):
             continue  # somebody was quicker: the ETag decides, or `*` is written over it
         return strong_etag(written.etag)

@@ -127,11 +127,7 @@ class RateLimiter:
                 return 0, before
             row = Row(partner, key, {"window": start, "taken": before + granted})
             try:
-                if stored is None:
-                    await self._table.insert(row)
-                else:
-                    row.etag = stored.etag
-                    await self._table.replace(row)
+                await self._table.put_over(row, stored)
             except (LostRace, RowExists):
                 if attempt == ATTEMPTS - 1:
                     raise

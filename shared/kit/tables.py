@@ -128,6 +128,13 @@ class Table:
         self._wrote(row.partition, row.key, row.values)
         return row
 
+    async def put_over(self, row: Row, held: Row | None) -> Row:
+        """Insert where nothing was read, else replace what was read: `RowExists`, `LostRace`."""
+        if held is None:
+            return await self.insert(row)
+        row.etag = held.etag
+        return await self.replace(row)
+
     async def replace(self, row: Row) -> Row:
         """Replace under the row's ETag; `LostRace` when it is no longer current."""
         from azure.core import MatchConditions

@@ -68,11 +68,7 @@ class TableFences:
                 break
             row = Row(*scope, {"until": until})
             try:
-                if stored is None:
-                    await self._table.insert(row)
-                else:
-                    row.etag = stored.etag
-                    await self._table.replace(row)
+                await self._table.put_over(row, stored)
             except (LostRace, RowExists):
                 if attempt == ATTEMPTS - 1:
                     raise

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from shared.access.model import Scope
+from shared.kit.losses import HOPELESS_AFTER, ProcessState
 from shared.protection import process, repository
 from shared.protection.model import Session, SessionState
 from shared.protection.tasks import SessionTask
@@ -14,10 +15,7 @@ if TYPE_CHECKING:
 
 SILENT_AFTER = timedelta(minutes=20)
 """A slice takes four minutes and reports; only waiting behind a throttle takes longer."""
-HOPELESS_AFTER = timedelta(hours=6)
-"""No throttle of Microsoft 365 lasts so long: a process that still says nothing hangs."""
 
-ProcessState = Literal["missing", "active", "ended"]
 Verdict = Literal["wait", "resume", "end"]
 
 

@@ -2,7 +2,7 @@
 
 from shared.kit.errors import PreconditionFailed
 from shared.kit.etags import check_if_match, strong_etag
-from shared.kit.tables import LostRace, Row, RowExists, Table
+from shared.kit.tables import LostRace, Row, RowExists, Table, put_over
 
 UNWRITTEN = strong_etag("")
 """ETag of a setting that has its defaults because nobody wrote it yet."""
@@ -22,7 +22,7 @@ async def put(table: Table, row: Row, if_match: str | None, *, has_defaults: boo
         elif if_match is not None:
             raise PreconditionFailed("There is nothing to replace; make it without If-Match.")
         try:
-            written = await table.put_over(row, held)
+            written = await put_over(table, row, held)
         except (RowExists, LostRace):
             continue  # somebody was quicker: the ETag decides, or `*` is written over it
         return strong_etag(written.etag)

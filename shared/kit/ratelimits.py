@@ -12,7 +12,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from shared.kit.clock import Clock
-from shared.kit.tables import LostRace, Row, RowExists, Table
+from shared.kit.tables import LostRace, Row, RowExists, Table, put_over
 
 _log = logging.getLogger(__name__)
 
@@ -127,7 +127,7 @@ class RateLimiter:
                 return 0, before
             row = Row(partner, key, {"window": start, "taken": before + granted})
             try:
-                await self._table.put_over(row, stored)
+                await put_over(self._table, row, stored)
             except (LostRace, RowExists):
                 if attempt == ATTEMPTS - 1:
                     raise

@@ -128,13 +128,6 @@ class Table:
         self._wrote(row.partition, row.key, row.values)
         return row
 
-    async def put_over(self, row: Row, held: Row | None) -> Row:
-        """Insert where nothing was read, else replace what was read: `RowExists`, `LostRace`."""
-        if held is None:
-            return await self.insert(row)
-        row.etag = held.etag
-        return await self.replace(row)
-
     async def replace(self, row: Row) -> Row:
         """Replace under the row's ETag; `LostRace` when it is no longer current."""
         from azure.core import MatchConditions
@@ -355,3 +348,11 @@ def _row(entity: Mapping[str, Any]) -> Row:
         metadata.get("etag", ""),
         metadata.get("timestamp"),
     )
+
+
+async def put_over(table: Table, row: Row, held: Row | None) -> Row:
+    """Insert where nothing was read, else replace what was read: `RowExists`, `LostRace`."""
+    if held is None:
+        return await table.insert(row)
+    row.etag = held.etag
+    return await table.replace(row)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
 from shared.kit.clock import Clock
-from shared.kit.tables import LostRace, Row, RowExists, Table
+from shared.kit.tables import LostRace, Row, RowExists, Table, put_over
 
 TABLE = "Fences"
 # Seconds a reading is believed: two calls of a busy worker cost one transaction in this time.
@@ -68,7 +68,7 @@ class TableFences:
                 break
             row = Row(*scope, {"until": until})
             try:
-                await self._table.put_over(row, stored)
+                await put_over(self._table, row, stored)
             except (LostRace, RowExists):
                 if attempt == ATTEMPTS - 1:
                     raise
